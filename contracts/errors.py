@@ -1,0 +1,125 @@
+"""Every error castline raises on purpose.
+
+CastlineError
+├── BadInput              the caller's fault; carries the problem type, HTTP status and field
+│   ├── NothingToSpeak    no letter, digit or symbol in the text
+│   ├── TextTooLong       over the configured bound
+│   └── UnknownVoice      no such voice, or a malformed mix
+├── UnknownLog            no log of that id (never existed, or expired)
+├── Unavailable           a server we stand on does not answer; carries retry_after_s
+│   ├── StoreUnavailable  Redis, or the SQLite file
+│   └── BrokerUnavailable RabbitMQ
+├── MalformedMessage      a message that is not a ticket
+├── EngineError
+│   ├── EngineDied        the engine's process ended while it held the unit
+│   ├── EngineStopped     the unit was cancelled, and the engine obeyed
+│   └── UnitFailed        the engine raised for this unit
+├── ModelMissing          a model file is not here; says how to get it
+└── Misconfigured         a setting that can not work
+Facts are attributes; nobody parses messages.
+"""
+
+from __future__ import annotations
+
+
+class CastlineError(Exception):
+    """Root of the tree."""
+
+
+class BadInput(CastlineError):
+    """The request can not be served as it stands.
+
+    slug: last part of the problem type; status: HTTP status; field: dotted path of the culprit, or "".
+    """
+
+    slug = "invalid-request"
+    status = 422
+
+    def __init__(self, detail: str, *, field: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+
+class NothingToSpeak(BadInput):
+    """The text holds no letter, digit or symbol."""
+
+    slug = "nothing-to-speak"
+
+    def __init__(self) -> None:
+        super().__init__("The text holds nothing to speak: no letter, digit or symbol.", field="text")
+
+
+class TextTooLong(BadInput):
+    """The text is longer than `limit` characters."""
+
+    slug = "text-too-long"
+    status = 413
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(f"The text has {length:,} characters; the limit is {limit:,}.", field="text")
+        self.length = length
+        self.limit = limit
+
+
+class UnknownVoice(BadInput):
+    """A voice nobody has, or a mix that does not parse."""
+
+    slug = "unknown-voice"
+
+    def __init__(self, voice: str, reason: str) -> None:
+        super().__init__(f"Voice {voice!r}: {reason}.", field="voice")
+        self.voice = voice
+
+
+class UnknownLog(CastlineError):
+    """No log of this id: it never existed, or its retention is over."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"There is no log {job!r} here, or it has expired.")
+        self.job = job
+
+
+class Unavailable(CastlineError):
+    """A server we stand on does not answer; the same call may work after `retry_after_s` seconds."""
+
+    def __init__(self, what: str, *, retry_after_s: int = 2) -> None:
+        super().__init__(f"{what} is not available.")
+        self.what = what
+        self.retry_after_s = retry_after_s
+
+
+class StoreUnavailable(Unavailable):
+    """The log store (Redis, or the SQLite file)."""
+
+
+class BrokerUnavailable(Unavailable):
+    """The broker (RabbitMQ)."""
+
+
+class MalformedMessage(CastlineError):
+    """A message on a job queue that is not a ticket; it goes to the dead letters at once."""
+
+
+class EngineError(CastlineError):
+    """A unit could not be rendered."""
+
+
+class EngineDied(EngineError):
+    """The engine process ended while it held the unit."""
+
+
+class EngineStopped(EngineError):
+    """The unit was cancelled and the engine gave it up."""
+
+
+class UnitFailed(EngineError):
+    """The engine raised for this unit; the message is the engine's."""
+
+
+class ModelMissing(CastlineError):
+    """A model file is not on this machine."""
+
+
+class Misconfigured(CastlineError):
+    """A setting that can not work, found at start."""

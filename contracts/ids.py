@@ -1,0 +1,41 @@
+"""Ids: keyed content addresses of recipes, and the epochs that fence incarnations of one log.
+
+An id names the recipe, not the bytes: two renders of one sentence differ (the model draws random numbers).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+
+from contracts.jobs import SpeechRecipe
+
+ID_BYTES = 12
+"""96 bits: 16 base64url characters."""
+
+JOB_ID = re.compile(r"[A-Za-z0-9_-]{16}")
+
+
+def log_id(secret: bytes, tenant: str, recipe: SpeechRecipe, text: str) -> str:
+    """The id of the log this recipe makes, scoped by tenant: 16 base64url characters.
+
+    Keyed, so that nobody can test a guess of somebody's text without the server's secret.
+    """
+    fields = {"tenant": tenant, **recipe.model_dump(), "text": text}
+    canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    digest = hmac.new(secret, canonical.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
+
+
+def new_epoch() -> str:
+    """A name for one incarnation of a log: 8 hexadecimal characters."""
+    return secrets.token_hex(4)
+
+
+def new_worker_id(pool: str) -> str:
+    """A name for one start of one worker process; never reused, so a dead one can not be mistaken for a live one."""
+    return f"{pool}-{secrets.token_hex(4)}"

@@ -1,0 +1,82 @@
+"""What front and workers say to each other: recipes, tickets, receipts, worker registrations."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.units import Lane, Unit
+
+JobClass = Literal["live", "bulk"]
+"""live: somebody listens, deadlines count from now; bulk: due a day later."""
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SpeechRecipe(_Message):
+    """Everything that decides how a text sounds; with the text it names the cast.
+
+    The output format is not part of it: one canonical codec is stored and every response is encoded from it.
+    """
+
+    kind: Literal["tts"] = "tts"
+    model: str
+    model_version: str
+    voice: str
+    """Canonical mix, see voices.canonical_voice."""
+    language: str
+    """BCP 47 tag."""
+    speed: float = Field(ge=0.25, le=4.0)
+    normaliser: int
+    """Version of the text normaliser and splitter: a change of either makes another cast."""
+
+
+class Ticket(_Message):
+    """Body of one persistent message on a job queue. It permits one unit of its lane, not necessarily this one."""
+
+    v: Literal[1] = 1
+    job: str
+    epoch: str
+    index: int = Field(ge=0)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit this ticket was issued for."""
+        return Unit(self.job, self.epoch, self.index)
+
+
+class Receipt(_Message):
+    """Sent to the front's reply queue when a job is finished, correlation id = job id. The log holds the same figures."""
+
+    v: Literal[1] = 1
+    job: str
+    state: Literal["done", "cancelled", "failed"]
+    units: int
+    skipped: int
+    audio_ms: int
+    gen_ms: int
+    xrt: float
+    voice: str
+
+
+class WorkerInfo(_Message):
+    """What a worker says of itself at start and with every heartbeat."""
+
+    id: str
+    pool: str
+    lane: Lane
+    engine: str
+    model: str
+    device_asked: str
+    device_active: str
+    voices: tuple[str, ...]
+    slots: int
+    """Units it renders at once."""
+    xrt: float
+    """Seconds of audio made per second with all slots busy, measured."""
+    rss_mb: int
+    seen_ms: int
+    """Milliseconds since 1970 of this heartbeat, by the clock of the store."""

@@ -1,0 +1,109 @@
+"""Records: the entries of a log. Frozen, dense, first write wins; a terminal record is the last one.
+
+A tts log is `meta` (seq 0), one `audio` or `skip` per unit (seq = index + 1) and one terminal record.
+LOG_VERSION stands in `meta` as `v`; readers ignore header fields they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+LOG_VERSION = 1
+
+RecordType = Literal[
+    "meta", "start", "audio", "skip", "partial", "segment", "delta", "eos", "error", "cancelled"
+]
+RECORD_TYPES: frozenset[str] = frozenset(get_args(RecordType))
+TERMINAL: frozenset[str] = frozenset({"eos", "error", "cancelled"})
+
+
+class _Headers(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CastMeta(_Headers):
+    """Headers of a cast's `meta` record: the public recipe. Never the owner, never a secret."""
+
+    v: int = LOG_VERSION
+    """Version of the log format."""
+    kind: Literal["tts"] = "tts"
+    model: str
+    model_version: str
+    voice: str
+    language: str
+    speed: float
+    title: str
+    created: int
+    """Milliseconds since 1970, server time."""
+
+
+class AudioHeaders(_Headers):
+    """Headers of an `audio` record; its body is one unit in the canonical codec (Ogg-Opus, mono)."""
+
+    i: int
+    """Index of the unit."""
+    d: int
+    """Duration, ms."""
+    t: str
+    """The text that is spoken, trailing white space removed."""
+    n: int
+    """Samples at 24,000 Hz; the body decodes to exactly this many."""
+    g: int
+    """Engine time that made it, ms."""
+    a: int
+    """Attempt that made it, from 1."""
+    w: str
+    """Worker that made it."""
+    engine: str
+    """Engine that made it: a fallback is labelled."""
+
+
+class SkipHeaders(_Headers):
+    """Headers of a `skip` record: the unit failed for good; a player shows the text and goes on."""
+
+    i: int
+    t: str
+    reason: str
+
+
+class CastTotals(_Headers):
+    """Headers of a cast's `eos` record, and the figures of its receipt."""
+
+    units: int
+    skipped: int
+    audio_ms: int
+    gen_ms: int
+    """Engine time summed over units, ms."""
+    xrt: float
+    """audio_ms / gen_ms: how many times faster than real time one engine slot was."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One entry of a log. seq: position, dense from 0; type: see RecordType; headers: small JSON object; body: bytes."""
+
+    seq: int
+    type: str
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def terminal(self) -> bool:
+        """True for the last record of a log."""
+        return self.type in TERMINAL
+
+    @cached_property
+    def head(self) -> bytes:
+        """JSON of {seq, e, …headers}, UTF-8, without the body: what every framing starts from."""
+        return to_json({"seq": self.seq, "e": self.type, **self.headers})
+
+
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """Compact UTF-8 JSON: the form in which headers are stored and sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

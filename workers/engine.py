@@ -1,0 +1,48 @@
+"""What an engine is: the thing that turns a unit into a record. It lives in a child process of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from contracts.ports import Output
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says of itself once it is loaded.
+
+    slots: units it can render at once; probe_xrt: real-time factor of one slot on the fixed probe.
+    """
+
+    name: str
+    model: str
+    device_asked: str
+    device_active: str
+    voices: tuple[str, ...]
+    slots: int
+    probe_xrt: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRequest:
+    """One unit to render. recipe: as in contracts.jobs; alone: no other unit is in work in this process."""
+
+    index: int
+    text: str
+    recipe: Mapping[str, Any]
+    alone: bool
+
+
+class Engine(Protocol):
+    """Called from several threads at once, at most `slots` of them."""
+
+    def load(self) -> EngineInfo:
+        """Load the model and try it. Raises ModelMissing or EngineError."""
+        ...
+
+    def render(self, request: UnitRequest, stop: threading.Event) -> Output:
+        """Render a unit; give up soon after `stop` is set. Raises UnitFailed or EngineStopped."""
+        ...
