@@ -211,16 +211,15 @@ class Scheduler(Protocol):
         """Renew a lease; False if it is no longer `owner`'s (lapsed and handed on, or cancelled)."""
         ...
 
-    async def give_back(self, lane: Lane, unit: Unit, owner: str) -> bool:
-        """Put a leased unit back under its own deadline, if it is still `owner`'s."""
+    async def give_back(self, lane: Lane, unit: Unit, owner: str, *, attempted: bool) -> bool:
+        """Put a leased unit back under its own deadline, if it is still `owner`'s.
+
+        attempted: the engine failed, so this attempt counts; False for a worker that merely leaves.
+        """
         ...
 
-    async def release(self, lane: Lane, unit: Unit) -> None:
-        """Forget a unit: the log has decided."""
-        ...
-
-    async def drop(self, lane: Lane, units: Sequence[Unit]) -> None:
-        """Forget units of a cancelled job, leased ones too."""
+    async def release(self, lane: Lane, units: Sequence[Unit]) -> None:
+        """Forget units, leased ones too: the log has decided."""
         ...
 
     async def ahead(self, lane: Lane, unit: Unit) -> int | None:

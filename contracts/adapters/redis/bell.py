@@ -1,0 +1,79 @@
+"""The bell on Redis: COMMIT publishes on the log's channel; a slow poll makes up for a lost message.
+
+Pub/sub instead of a blocking XREAD: a channel joins a running subscription at once, while a stream can only join an
+XREAD by unblocking it, and in a cluster one XREAD can not span slots. The message carries nothing that is read: the
+log is. It leaves the server after the AOF has been synced, like every answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from contracts.adapters.redis.connection import guarded
+from contracts.topology import log_keys
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 1.0
+RECONNECT_S = 0.25
+
+
+class RedisBell:
+    """One subscription connection per process."""
+
+    def __init__(self, client: Redis, namespace: str) -> None:
+        self._redis = client
+        self._namespace = namespace
+        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
+        self._jobs: dict[str, str] = {}  # channel -> job
+
+    def _channel(self, job: str) -> str:
+        return log_keys(self._namespace, job)["bell"]
+
+    @guarded
+    async def watch(self, job: str) -> None:
+        """See Bell.watch."""
+        channel = self._channel(job)
+        self._jobs[channel] = job
+        await self._pubsub.subscribe(channel)
+
+    @guarded
+    async def unwatch(self, job: str) -> None:
+        """See Bell.unwatch."""
+        channel = self._channel(job)
+        self._jobs.pop(channel, None)
+        await self._pubsub.unsubscribe(channel)
+
+    async def rings(self) -> AsyncIterator[str]:
+        """See Bell.rings."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            try:
+                if not self._pubsub.subscribed:
+                    await self._pubsub.subscribe(f"{self._namespace}bell")  # so that there is a connection to wait on
+                message = await self._pubsub.get_message(timeout=max(0.0, due - loop.time()))
+            except (RedisError, OSError) as exc:
+                logger.warning("bell lost its connection", extra={"error": str(exc)})
+                await asyncio.sleep(RECONNECT_S)
+                message = None
+            if message is not None and (job := self._jobs.get(_text(message["channel"]))) is not None:
+                yield job
+            if loop.time() >= due:
+                due = loop.time() + POLL_S
+                for job in list(self._jobs.values()):
+                    yield job
+
+    async def close(self) -> None:
+        """See Bell.close."""
+        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+        await self._redis.aclose()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,45 @@
+-- COMMIT: first write of an index wins; records become visible in index order; eos in the same call as the last one.
+-- KEYS meta log staged units  ARGV index epoch type headers body duration_ms gen_ms ttl_ms channel
+local m = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'wm', 'total', 'closed', 'seq', 'skipped', 'audio_ms', 'gen_ms')
+local wm, total, n = tonumber(m[3] or -1), tonumber(m[4] or -1), tonumber(ARGV[1])
+if m[1] ~= ARGV[2] or m[2] == 'cancelled' or m[2] == 'failed' then return { 'GONE', wm, 0 } end
+if n < 0 or n >= total then return { 'BAD', wm, 0 } end
+if n < wm or redis.call('HEXISTS', KEYS[3], n) == 1 then return { 'DUP', wm, 0 } end
+local ttl = tonumber(ARGV[8])
+if n > wm then
+  -- kind, duration, engine time and length of the headers, then headers and body as they are
+  redis.call('HSET', KEYS[3], n, string.format('%s %d %d %d ', ARGV[3], ARGV[6], ARGV[7], #ARGV[4]) .. ARGV[4] .. ARGV[5])
+  redis.call('PEXPIRE', KEYS[3], ttl + 60000)
+  return { 'STAGED', wm, 0 }
+end
+local kind, headers, body, duration, gen = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local seq, skipped, audio_ms, gen_ms = tonumber(m[6]), tonumber(m[7]), tonumber(m[8]), tonumber(m[9])
+while true do
+  append(KEYS[2], seq, kind, headers, body)
+  seq, wm, audio_ms, gen_ms = seq + 1, wm + 1, audio_ms + duration, gen_ms + gen
+  if kind == 'skip' then skipped = skipped + 1 end
+  local staged = redis.call('HGET', KEYS[3], wm)
+  if not staged then break end
+  redis.call('HDEL', KEYS[3], wm)
+  local k, d, g, size, at = string.match(staged, '^(%a+) (%d+) (%d+) (%d+) ()')
+  kind, duration, gen = k, tonumber(d), tonumber(g)
+  headers = string.sub(staged, at, at + size - 1)
+  body = string.sub(staged, at + size)
+end
+local finished = 0
+if m[5] == '1' and wm == total then
+  finished = 1
+  local xrt = gen_ms > 0 and audio_ms / gen_ms or 0
+  append(KEYS[2], seq, 'eos', string.format('{"units":%d,"skipped":%d,"audio_ms":%d,"gen_ms":%d,"xrt":%.3f}',
+    total, skipped, audio_ms, gen_ms, xrt), '')
+  seq = seq + 1
+  redis.call('HSET', KEYS[1], 'state', 'done')
+  redis.call('DEL', KEYS[4])
+end
+redis.call('HSET', KEYS[1], 'wm', wm, 'seq', seq, 'skipped', skipped, 'audio_ms', audio_ms, 'gen_ms', gen_ms)
+if n == 0 then redis.call('HSET', KEYS[1], 'first', now_ms()) end
+redis.call('PEXPIRE', KEYS[1], ttl)
+redis.call('PEXPIRE', KEYS[2], ttl + 60000)
+redis.call('PEXPIRE', KEYS[4], ttl + 60000)
+redis.call('PUBLISH', ARGV[9], seq)
+return { 'OK', wm, finished }

@@ -1,0 +1,128 @@
+"""The log on Redis: LogWriter and LogReader. The verbs that write are Lua scripts of the same name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from contracts.adapters.redis.connection import Scripts, guarded
+from contracts.ports import Assignment, Committed, LogStatus, NewLog, Opened, Output, Page
+from contracts.records import Record, to_json
+from contracts.topology import log_keys
+from contracts.units import Lane, Unit
+
+LogKeys = dict[str, str]
+
+
+class RedisLog:
+    """Logs under one namespace of one Redis."""
+
+    def __init__(self, client: Redis, namespace: str) -> None:
+        self._redis = client
+        self._namespace = namespace
+        self._scripts = Scripts(client)
+
+    def _keys(self, job: str) -> LogKeys:
+        return log_keys(self._namespace, job)
+
+    @guarded
+    async def open(self, log: NewLog) -> Opened:
+        """See LogWriter.open."""
+        k = self._keys(log.job)
+        head = (log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe), to_json(log.meta))
+        new, status = await self._scripts.call(
+            "open",
+            (k["meta"], k["log"], k["staged"], k["units"]),
+            (*head, int(log.closed), log.ttl_ms, *log.units),
+        )
+        return Opened(bool(new), _status(log.job, status))
+
+    @guarded
+    async def look(self, unit: Unit) -> Assignment:
+        """See LogWriter.look."""
+        k = self._keys(unit.job)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(k["meta"], ["epoch", "state", "wm", "recipe"])
+            pipe.hget(k["units"], str(unit.index))
+            pipe.hexists(k["staged"], str(unit.index))
+            (epoch, state, watermark, recipe), text, staged = await pipe.execute()
+        if epoch is None or epoch.decode() != unit.epoch or state in (b"cancelled", b"failed"):
+            return Assignment("GONE")
+        if staged or unit.index < int(watermark):
+            return Assignment("DUP")
+        if text is None:
+            return Assignment("GONE")
+        return Assignment("RENDER", text.decode(), json.loads(recipe))
+
+    @guarded
+    async def commit(self, unit: Unit, output: Output, ttl_ms: int) -> Committed:
+        """See LogWriter.commit."""
+        k = self._keys(unit.job)
+        verdict, watermark, finished = await self._scripts.call(
+            "commit",
+            (k["meta"], k["log"], k["staged"], k["units"]),
+            (
+                unit.index, unit.epoch, output.type, to_json(output.headers), output.body,
+                output.duration_ms, output.gen_ms, ttl_ms, k["bell"],
+            ),
+        )  # fmt: skip
+        return Committed(verdict.decode(), int(watermark), bool(finished))
+
+    @guarded
+    async def cancel(self, job: str) -> LogStatus | None:
+        """See LogWriter.cancel."""
+        k = self._keys(job)
+        fields = await self._scripts.call("cancel", (k["meta"], k["log"], k["staged"], k["units"]), (k["bell"],))
+        return None if fields is None else _status(job, fields)
+
+    @guarded
+    async def status(self, job: str) -> LogStatus | None:
+        """See LogReader.status."""
+        fields = await self._scripts.call("status", (self._keys(job)["meta"],), ())
+        return None if fields[0] is None else _status(job, fields)
+
+    @guarded
+    async def read(self, job: str, start: int, *, max_records: int = 256, max_bytes: int = 1 << 20) -> Page | None:
+        """See LogReader.read."""
+        k = self._keys(job)
+        records: list[Record] = []
+        size = 0
+        while True:
+            at = start + len(records)
+            async with self._redis.pipeline(transaction=False) as pipe:
+                # the hash first: what it says is readable is in the stream that is read after it
+                pipe.hmget(k["meta"], ["epoch", "state", "seq"])
+                pipe.xrange(k["log"], min=f"{at + 1}-0", max="+", count=min(READ_AT_ONCE, max_records - len(records)))
+                (epoch, state, seq), entries = await pipe.execute()
+            if epoch is None:
+                return None
+            records += [_record(entry) for entry in entries]
+            size += sum(len(r.body) + len(r.head) for r in records[at - start :])
+            if len(entries) < READ_AT_ONCE or size >= max_bytes or len(records) >= max_records:
+                end = start + len(records)
+                closed = bool(records and records[-1].terminal) or (state != b"live" and end >= int(seq))
+                return Page(epoch.decode(), records, end, closed)
+
+
+READ_AT_ONCE = 16
+"""Records fetched per round trip: of about 20 kB each."""
+
+
+def _record(entry: tuple[bytes, dict[bytes, bytes]]) -> Record:
+    stream_id, fields = entry
+    seq = int(stream_id.partition(b"-")[0]) - 1
+    return Record(seq, fields[b"e"].decode(), json.loads(fields[b"h"]), fields[b"b"])
+
+
+def _status(job: str, fields: Sequence[Any]) -> LogStatus:
+    epoch, lane, job_class, state = (f.decode() for f in fields[:4])
+    closed, total, watermark, seq, skipped, audio_ms, gen_ms, created, first = (int(f) for f in fields[4:13])
+    now, ttl = int(fields[13]), int(fields[14])
+    return LogStatus(
+        job=job, epoch=epoch, lane=Lane(lane), job_class=job_class, state=state, closed=bool(closed), total=total,
+        watermark=watermark, next_seq=seq, skipped=skipped, audio_ms=audio_ms, gen_ms=gen_ms, created_ms=created,
+        first_ms=first, now_ms=now, expires_ms=now + ttl,
+    )  # fmt: skip

@@ -1,0 +1,3 @@
+-- STATUS: where a log stands, read at one instant.
+-- KEYS meta
+return status(KEYS[1])

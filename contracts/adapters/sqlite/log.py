@@ -1,0 +1,183 @@
+"""The log on SQLite: LogWriter and LogReader. Each verb tells the same story as the Lua script of its name."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from contracts.adapters.sqlite.database import Database, now_ms
+from contracts.ports import Assignment, Committed, LogStatus, NewLog, Opened, Output, Page
+from contracts.records import CastTotals, Record, to_json
+from contracts.units import Lane, Unit
+
+
+class SqliteLog:
+    """Logs in one file."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def open(self, log: NewLog) -> Opened:
+        """See LogWriter.open."""
+
+        def verb(db: sqlite3.Connection) -> Opened:
+            now = now_ms()
+            _forget_expired(db, now)
+            old = _row(db, log.job)
+            if old is not None and old["state"] in ("live", "done"):
+                return Opened(False, _status(old))
+            _forget(db, log.job)
+            db.execute(
+                "INSERT INTO logs VALUES (?,?,?,?,?,?,'live',?,?,0,1,0,0,0,?,0,?)",
+                (
+                    log.job, log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe).decode(),
+                    int(log.closed), len(log.units), now, now + log.ttl_ms,
+                ),
+            )  # fmt: skip
+            _append(db, log.job, 0, "meta", to_json({**log.meta, "created": now}).decode(), b"")
+            db.executemany("INSERT INTO units VALUES (?,?,?)", ((log.job, n, t) for n, t in enumerate(log.units)))
+            return Opened(True, _status(_known(db, log.job)))
+
+        return await self._db.write(verb)
+
+    async def look(self, unit: Unit) -> Assignment:
+        """See LogWriter.look."""
+
+        def verb(db: sqlite3.Connection) -> Assignment:
+            row = _row(db, unit.job)
+            if row is None or row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):
+                return Assignment("GONE")
+            if unit.index < row["wm"] or _staged(db, unit.job, unit.index) is not None:
+                return Assignment("DUP")
+            text = db.execute("SELECT text FROM units WHERE job=? AND n=?", (unit.job, unit.index)).fetchone()
+            if text is None:
+                return Assignment("GONE")
+            return Assignment("RENDER", text["text"], json.loads(row["recipe"]))
+
+        return await self._db.read(verb)
+
+    async def commit(self, unit: Unit, output: Output, ttl_ms: int) -> Committed:
+        """See LogWriter.commit."""
+        headers = to_json(output.headers).decode()
+
+        def verb(db: sqlite3.Connection) -> Committed:
+            row = _row(db, unit.job)
+            wm = -1 if row is None else row["wm"]
+            if row is None or row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):
+                return Committed("GONE", wm, finished=False)
+            if not 0 <= unit.index < row["total"]:
+                return Committed("BAD", wm, finished=False)
+            if unit.index < wm or _staged(db, unit.job, unit.index) is not None:
+                return Committed("DUP", wm, finished=False)
+            made = (output.type, headers, output.body, output.duration_ms, output.gen_ms)
+            db.execute("INSERT INTO staged VALUES (?,?,?,?,?,?,?)", (unit.job, unit.index, *made))
+            if unit.index > wm:
+                return Committed("STAGED", wm, finished=False)
+            return _advance(db, row, ttl_ms)
+
+        return await self._db.write(verb)
+
+    async def cancel(self, job: str) -> LogStatus | None:
+        """See LogWriter.cancel."""
+
+        def verb(db: sqlite3.Connection) -> LogStatus | None:
+            row = _row(db, job)
+            if row is None:
+                return None
+            if row["state"] == "live":
+                body = to_json({"units": row["wm"], "total": row["total"]}).decode()
+                _append(db, job, row["seq"], "cancelled", body, b"")
+                db.execute("UPDATE logs SET state='cancelled', seq=seq+1 WHERE job=?", (job,))
+                db.execute("DELETE FROM staged WHERE job=?", (job,))
+                db.execute("DELETE FROM units WHERE job=?", (job,))
+            return _status(_known(db, job))
+
+        return await self._db.write(verb)
+
+    async def status(self, job: str) -> LogStatus | None:
+        """See LogReader.status."""
+        row = await self._db.read(lambda db: _row(db, job))
+        return None if row is None else _status(row)
+
+    async def read(self, job: str, start: int, *, max_records: int = 256, max_bytes: int = 1 << 20) -> Page | None:
+        """See LogReader.read."""
+
+        def verb(db: sqlite3.Connection) -> Page | None:
+            row = _row(db, job)
+            if row is None:
+                return None
+            records: list[Record] = []
+            size = 0
+            query = "SELECT seq, e, h, b FROM records WHERE job=? AND seq>=? ORDER BY seq LIMIT ?"
+            for r in db.execute(query, (job, start, max_records)):
+                records.append(Record(r["seq"], r["e"], json.loads(r["h"]), r["b"]))
+                size += len(r["b"]) + len(r["h"])
+                if size >= max_bytes:
+                    break
+            end = start + len(records)
+            return Page(row["epoch"], records, end, row["state"] != "live" and end >= row["seq"])
+
+        return await self._db.read(verb)
+
+
+def _advance(db: sqlite3.Connection, row: sqlite3.Row, ttl_ms: int) -> Committed:
+    """Move what is staged contiguously into the log, and close it after the last unit."""
+    job, seq, wm, skipped, audio_ms, gen_ms = (row[k] for k in ("job", "seq", "wm", "skipped", "audio_ms", "gen_ms"))
+    while (staged := _staged(db, job, wm)) is not None:
+        _append(db, job, seq, staged["e"], staged["h"], staged["b"])
+        db.execute("DELETE FROM staged WHERE job=? AND n=?", (job, wm))
+        seq, wm, audio_ms, gen_ms = seq + 1, wm + 1, audio_ms + staged["duration"], gen_ms + staged["gen"]
+        skipped += staged["e"] == "skip"
+    finished = bool(row["closed"]) and wm == row["total"]
+    if finished:
+        xrt = round(audio_ms / gen_ms, 3) if gen_ms else 0.0
+        totals = CastTotals(units=wm, skipped=skipped, audio_ms=audio_ms, gen_ms=gen_ms, xrt=xrt)
+        _append(db, job, seq, "eos", to_json(totals.model_dump()).decode(), b"")
+        seq += 1
+        db.execute("DELETE FROM units WHERE job=?", (job,))
+    now = now_ms()
+    db.execute(
+        "UPDATE logs SET wm=?, seq=?, skipped=?, audio_ms=?, gen_ms=?, state=?, first=?, expires=? WHERE job=?",
+        (wm, seq, skipped, audio_ms, gen_ms, "done" if finished else "live", row["first"] or now, now + ttl_ms, job),
+    )
+    return Committed("OK", wm, finished)
+
+
+def _append(db: sqlite3.Connection, job: str, seq: int, kind: str, headers: str, body: bytes) -> None:
+    db.execute("INSERT INTO records VALUES (?,?,?,?,?)", (job, seq, kind, headers, body))
+
+
+def _row(db: sqlite3.Connection, job: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM logs WHERE job=? AND expires>?", (job, now_ms())
+    ).fetchone()
+    return row
+
+
+def _known(db: sqlite3.Connection, job: str) -> sqlite3.Row:
+    row: sqlite3.Row = db.execute("SELECT * FROM logs WHERE job=?", (job,)).fetchone()
+    return row
+
+
+def _staged(db: sqlite3.Connection, job: str, n: int) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM staged WHERE job=? AND n=?", (job, n)).fetchone()
+    return row
+
+
+def _forget(db: sqlite3.Connection, job: str) -> None:
+    for table in ("logs", "records", "units", "staged"):
+        db.execute(f"DELETE FROM {table} WHERE job=?", (job,))  # noqa: S608  (a name of ours)
+
+
+def _forget_expired(db: sqlite3.Connection, now: int) -> None:
+    for row in db.execute("SELECT job FROM logs WHERE expires<=? LIMIT 8", (now,)).fetchall():
+        _forget(db, row["job"])
+
+
+def _status(row: sqlite3.Row) -> LogStatus:
+    return LogStatus(
+        job=row["job"], epoch=row["epoch"], lane=Lane(row["lane"]), job_class=row["class"], state=row["state"],
+        closed=bool(row["closed"]), total=row["total"], watermark=row["wm"], next_seq=row["seq"],
+        skipped=row["skipped"], audio_ms=row["audio_ms"], gen_ms=row["gen_ms"], created_ms=row["created"],
+        first_ms=row["first"], now_ms=now_ms(), expires_ms=row["expires"],
+    )  # fmt: skip
