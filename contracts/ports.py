@@ -39,6 +39,7 @@ class NewLog:
     closed: bool
     """False: text still arrives and units will be added."""
     ttl_ms: int
+    """Retention, counted from the last record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class LogWriter(Protocol):
         """What a claimed unit is; read before rendering, so that nothing committed is rendered again."""
         ...
 
-    async def commit(self, unit: Unit, output: Output, ttl_ms: int) -> Committed:
+    async def commit(self, unit: Unit, output: Output) -> Committed:
         """Append a unit's record in index order, and the terminal record after the last one. First write wins."""
         ...
 

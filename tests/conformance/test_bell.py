@@ -25,7 +25,7 @@ async def test_a_commit_and_a_cancel_ring(store: Store, bell: Bell) -> None:
         await bell.watch("a" * 16)
         async with asyncio.timeout(10):
             for grow in (
-                lambda: store.log_writer.commit(Unit("a" * 16, "e1", 0), Output("audio", {"i": 0}, b"x"), 60_000),
+                lambda: store.log_writer.commit(Unit("a" * 16, "e1", 0), Output("audio", {"i": 0}, b"x")),
                 lambda: store.log_writer.cancel("a" * 16),
             ):
                 while not rung.empty():

@@ -57,10 +57,10 @@ async def test_records_become_visible_in_index_order(store: Store) -> None:
     log = store.log_writer
     await log.open(new_log("c" * 16, ["0", "1", "2"], epoch="e1"))
     units = [Unit("c" * 16, "e1", n) for n in range(3)]
-    assert (await log.commit(units[2], audio(2), TTL_MS)).verdict == "STAGED"
-    assert (await log.commit(units[1], audio(1), TTL_MS)).verdict == "STAGED"
+    assert (await log.commit(units[2], audio(2))).verdict == "STAGED"
+    assert (await log.commit(units[1], audio(1))).verdict == "STAGED"
     assert [r.type for r in await all_records(store, "c" * 16)] == ["meta"]
-    last = await log.commit(units[0], audio(0), TTL_MS)
+    last = await log.commit(units[0], audio(0))
     assert (last.verdict, last.watermark, last.finished) == ("OK", 3, True)
     records = await all_records(store, "c" * 16)
     assert [r.seq for r in records] == [0, 1, 2, 3, 4]
@@ -77,18 +77,18 @@ async def test_first_write_wins(store: Store) -> None:
     log = store.log_writer
     await log.open(new_log("d" * 16, ["0", "1"], epoch="e1"))
     zero, one = Unit("d" * 16, "e1", 0), Unit("d" * 16, "e1", 1)
-    await log.commit(one, audio(1, b"first"), TTL_MS)
-    assert (await log.commit(one, audio(1, b"second"), TTL_MS)).verdict == "DUP"
-    await log.commit(zero, audio(0, b"first"), TTL_MS)
-    assert (await log.commit(zero, audio(0, b"second"), TTL_MS)).verdict == "DUP"
+    await log.commit(one, audio(1, b"first"))
+    assert (await log.commit(one, audio(1, b"second"))).verdict == "DUP"
+    await log.commit(zero, audio(0, b"first"))
+    assert (await log.commit(zero, audio(0, b"second"))).verdict == "DUP"
     assert [r.body for r in await all_records(store, "d" * 16)] == [b"", b"first", b"first", b""]
 
 
 async def test_a_skip_keeps_the_log_contiguous(store: Store) -> None:
     log = store.log_writer
     await log.open(new_log("s" * 16, ["0", "1"], epoch="e1"))
-    await log.commit(Unit("s" * 16, "e1", 0), Output("skip", {"i": 0, "t": "0", "reason": "poison"}), TTL_MS)
-    await log.commit(Unit("s" * 16, "e1", 1), audio(1), TTL_MS)
+    await log.commit(Unit("s" * 16, "e1", 0), Output("skip", {"i": 0, "t": "0", "reason": "poison"}))
+    await log.commit(Unit("s" * 16, "e1", 1), audio(1))
     records = await all_records(store, "s" * 16)
     assert [r.type for r in records] == ["meta", "skip", "audio", "eos"]
     assert records[-1].headers["skipped"] == 1
@@ -97,9 +97,9 @@ async def test_a_skip_keeps_the_log_contiguous(store: Store) -> None:
 async def test_stale_epochs_unknown_units_and_absent_logs_are_refused(store: Store) -> None:
     log = store.log_writer
     await log.open(new_log("e" * 16, ["0"], epoch="e2"))
-    assert (await log.commit(Unit("e" * 16, "e1", 0), audio(0), TTL_MS)).verdict == "GONE"
-    assert (await log.commit(Unit("e" * 16, "e2", 1), audio(1), TTL_MS)).verdict == "BAD"
-    assert (await log.commit(Unit("f" * 16, "e2", 0), audio(0), TTL_MS)).verdict == "GONE"
+    assert (await log.commit(Unit("e" * 16, "e1", 0), audio(0))).verdict == "GONE"
+    assert (await log.commit(Unit("e" * 16, "e2", 1), audio(1))).verdict == "BAD"
+    assert (await log.commit(Unit("f" * 16, "e2", 0), audio(0))).verdict == "GONE"
     assert [r.type for r in await all_records(store, "e" * 16)] == ["meta"]
     assert await store.log_reader.status("f" * 16) is None
     assert await store.log_reader.read("f" * 16, 0) is None
@@ -112,7 +112,7 @@ async def test_look_says_what_is_left_to_do(store: Store) -> None:
     one = Unit("g" * 16, "e1", 1)
     found = await log.look(one)
     assert (found.verdict, found.text, dict(found.recipe)) == ("RENDER", "one", {"voice": "tone"})
-    await log.commit(one, audio(1), TTL_MS)
+    await log.commit(one, audio(1))
     assert (await log.look(one)).verdict == "DUP"
     assert (await log.look(Unit("g" * 16, "e0", 0))).verdict == "GONE"
     await log.cancel("g" * 16)
@@ -122,11 +122,11 @@ async def test_look_says_what_is_left_to_do(store: Store) -> None:
 async def test_cancel_ends_a_live_log_and_a_new_post_starts_another(store: Store) -> None:
     log = store.log_writer
     await log.open(new_log("h" * 16, ["0", "1"], epoch="e1"))
-    await log.commit(Unit("h" * 16, "e1", 0), audio(0), TTL_MS)
+    await log.commit(Unit("h" * 16, "e1", 0), audio(0))
     status = await log.cancel("h" * 16)
     assert status is not None
     assert status.state == "cancelled"
-    assert (await log.commit(Unit("h" * 16, "e1", 1), audio(1), TTL_MS)).verdict == "GONE"
+    assert (await log.commit(Unit("h" * 16, "e1", 1), audio(1))).verdict == "GONE"
     assert [r.type for r in await all_records(store, "h" * 16)] == ["meta", "audio", "cancelled"]
     again = await log.cancel("h" * 16)
     assert again is not None
@@ -138,7 +138,7 @@ async def test_cancel_ends_a_live_log_and_a_new_post_starts_another(store: Store
 
 async def test_cancelling_a_finished_log_changes_nothing(store: Store) -> None:
     await store.log_writer.open(new_log("i" * 16, ["0"], epoch="e1"))
-    await store.log_writer.commit(Unit("i" * 16, "e1", 0), audio(0), TTL_MS)
+    await store.log_writer.commit(Unit("i" * 16, "e1", 0), audio(0))
     status = await store.log_writer.cancel("i" * 16)
     assert status is not None
     assert status.state == "done"
@@ -147,7 +147,7 @@ async def test_cancelling_a_finished_log_changes_nothing(store: Store) -> None:
 
 async def test_an_open_log_does_not_end_by_itself(store: Store) -> None:
     await store.log_writer.open(new_log("j" * 16, ["0"], epoch="e1", closed=False))
-    done = await store.log_writer.commit(Unit("j" * 16, "e1", 0), audio(0), TTL_MS)
+    done = await store.log_writer.commit(Unit("j" * 16, "e1", 0), audio(0))
     assert not done.finished
     assert [r.type for r in await all_records(store, "j" * 16)] == ["meta", "audio"]
 
@@ -156,7 +156,7 @@ async def test_reading_from_anywhere_gives_the_same_records(store: Store) -> Non
     job, total = "k" * 16, 40
     await store.log_writer.open(new_log(job, [str(n) for n in range(total)], epoch="e1"))
     for n in range(total):
-        await store.log_writer.commit(Unit(job, "e1", n), audio(n, bytes([n]) * 1000), TTL_MS)
+        await store.log_writer.commit(Unit(job, "e1", n), audio(n, bytes([n]) * 1000))
     whole = await all_records(store, job)
     assert [r.seq for r in whole] == list(range(total + 2))
     for start in (0, 1, 17, total + 1):
@@ -184,23 +184,23 @@ async def test_reading_from_anywhere_gives_the_same_records(store: Store) -> Non
 async def test_a_log_expires_and_its_name_can_be_used_again(store: Store) -> None:
     job = "l" * 16
     await store.log_writer.open(new_log(job, ["0", "1"], ttl_ms=150, epoch="e1"))
-    await store.log_writer.commit(Unit(job, "e1", 1), audio(1), 150)
+    await store.log_writer.commit(Unit(job, "e1", 1), audio(1))
     async with asyncio.timeout(10):
         while await store.log_reader.status(job) is not None:
             await asyncio.sleep(0.02)
-    assert (await store.log_writer.commit(Unit(job, "e1", 0), audio(0), 150)).verdict == "GONE"
+    assert (await store.log_writer.commit(Unit(job, "e1", 0), audio(0))).verdict == "GONE"
     assert (await store.log_writer.open(new_log(job, ["0"], epoch="e2"))).new
-    assert (await store.log_writer.commit(Unit(job, "e1", 0), audio(0), TTL_MS)).verdict == "GONE"
-    assert (await store.log_writer.commit(Unit(job, "e2", 0), audio(0), TTL_MS)).finished
+    assert (await store.log_writer.commit(Unit(job, "e1", 0), audio(0))).verdict == "GONE"
+    assert (await store.log_writer.commit(Unit(job, "e2", 0), audio(0))).finished
 
 
 async def test_many_writers_in_any_order_leave_a_gapless_log(store: Store) -> None:
-    job, total = "m" * 16, 60
+    job, total = "m" * 16, 30
     await store.log_writer.open(new_log(job, [str(n) for n in range(total)], epoch="e1"))
     order = [n for n in range(total) for _ in range(3)]
     random.Random(7).shuffle(order)
     verdicts = await asyncio.gather(
-        *(store.log_writer.commit(Unit(job, "e1", n), audio(n, b"body of %d" % n), TTL_MS) for n in order)
+        *(store.log_writer.commit(Unit(job, "e1", n), audio(n, b"body of %d" % n)) for n in order)
     )
     assert sum(v.verdict in ("OK", "STAGED") for v in verdicts) == total
     assert sum(v.finished for v in verdicts) == 1

@@ -1,11 +1,12 @@
 -- COMMIT: first write of an index wins; records become visible in index order; eos in the same call as the last one.
--- KEYS meta log staged units  ARGV index epoch type headers body duration_ms gen_ms ttl_ms channel
-local m = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'wm', 'total', 'closed', 'seq', 'skipped', 'audio_ms', 'gen_ms')
+-- KEYS meta log staged units  ARGV index epoch type headers body duration_ms gen_ms channel
+local m = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'wm', 'total', 'closed', 'seq', 'skipped', 'audio_ms', 'gen_ms',
+  'ttl')
 local wm, total, n = tonumber(m[3] or -1), tonumber(m[4] or -1), tonumber(ARGV[1])
 if m[1] ~= ARGV[2] or m[2] == 'cancelled' or m[2] == 'failed' then return { 'GONE', wm, 0 } end
 if n < 0 or n >= total then return { 'BAD', wm, 0 } end
 if n < wm or redis.call('HEXISTS', KEYS[3], n) == 1 then return { 'DUP', wm, 0 } end
-local ttl = tonumber(ARGV[8])
+local ttl = tonumber(m[10])
 if n > wm then
   -- kind, duration, engine time and length of the headers, then headers and body as they are
   redis.call('HSET', KEYS[3], n, string.format('%s %d %d %d ', ARGV[3], ARGV[6], ARGV[7], #ARGV[4]) .. ARGV[4] .. ARGV[5])
@@ -41,5 +42,5 @@ if n == 0 then redis.call('HSET', KEYS[1], 'first', now_ms()) end
 redis.call('PEXPIRE', KEYS[1], ttl)
 redis.call('PEXPIRE', KEYS[2], ttl + 60000)
 redis.call('PEXPIRE', KEYS[4], ttl + 60000)
-redis.call('PUBLISH', ARGV[9], seq)
+redis.call('PUBLISH', ARGV[8], seq)
 return { 'OK', wm, finished }

@@ -58,7 +58,7 @@ class RedisLog:
         return Assignment("RENDER", text.decode(), json.loads(recipe))
 
     @guarded
-    async def commit(self, unit: Unit, output: Output, ttl_ms: int) -> Committed:
+    async def commit(self, unit: Unit, output: Output) -> Committed:
         """See LogWriter.commit."""
         k = self._keys(unit.job)
         verdict, watermark, finished = await self._scripts.call(
@@ -66,7 +66,7 @@ class RedisLog:
             (k["meta"], k["log"], k["staged"], k["units"]),
             (
                 unit.index, unit.epoch, output.type, to_json(output.headers), output.body,
-                output.duration_ms, output.gen_ms, ttl_ms, k["bell"],
+                output.duration_ms, output.gen_ms, k["bell"],
             ),
         )  # fmt: skip
         return Committed(verdict.decode(), int(watermark), bool(finished))

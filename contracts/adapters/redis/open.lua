@@ -7,7 +7,7 @@ local now = now_ms()
 local total = #ARGV - 8
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'lane', ARGV[2], 'class', ARGV[3], 'owner', ARGV[4], 'recipe', ARGV[5],
   'state', 'live', 'closed', ARGV[7], 'total', total, 'wm', 0, 'seq', 1, 'skipped', 0,
-  'audio_ms', 0, 'gen_ms', 0, 'created', now, 'first', 0)
+  'audio_ms', 0, 'gen_ms', 0, 'created', now, 'first', 0, 'ttl', ARGV[8])
 append(KEYS[2], 0, 'meta', string.gsub(ARGV[6], '}$', ',"created":' .. string.format('%d', now) .. '}'), '')
 for i = 1, total do redis.call('HSET', KEYS[4], i - 1, ARGV[8 + i]) end
 local ttl = tonumber(ARGV[8])

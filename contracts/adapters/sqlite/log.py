@@ -28,10 +28,10 @@ class SqliteLog:
                 return Opened(False, _status(old))
             _forget(db, log.job)
             db.execute(
-                "INSERT INTO logs VALUES (?,?,?,?,?,?,'live',?,?,0,1,0,0,0,?,0,?)",
+                "INSERT INTO logs VALUES (?,?,?,?,?,?,'live',?,?,0,1,0,0,0,?,0,?,?)",
                 (
                     log.job, log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe).decode(),
-                    int(log.closed), len(log.units), now, now + log.ttl_ms,
+                    int(log.closed), len(log.units), now, log.ttl_ms, now + log.ttl_ms,
                 ),
             )  # fmt: skip
             _append(db, log.job, 0, "meta", to_json({**log.meta, "created": now}).decode(), b"")
@@ -56,7 +56,7 @@ class SqliteLog:
 
         return await self._db.read(verb)
 
-    async def commit(self, unit: Unit, output: Output, ttl_ms: int) -> Committed:
+    async def commit(self, unit: Unit, output: Output) -> Committed:
         """See LogWriter.commit."""
         headers = to_json(output.headers).decode()
 
@@ -73,7 +73,7 @@ class SqliteLog:
             db.execute("INSERT INTO staged VALUES (?,?,?,?,?,?,?)", (unit.job, unit.index, *made))
             if unit.index > wm:
                 return Committed("STAGED", wm, finished=False)
-            return _advance(db, row, ttl_ms)
+            return _advance(db, row)
 
         return await self._db.write(verb)
 
@@ -120,7 +120,7 @@ class SqliteLog:
         return await self._db.read(verb)
 
 
-def _advance(db: sqlite3.Connection, row: sqlite3.Row, ttl_ms: int) -> Committed:
+def _advance(db: sqlite3.Connection, row: sqlite3.Row) -> Committed:
     """Move what is staged contiguously into the log, and close it after the last unit."""
     job, seq, wm, skipped, audio_ms, gen_ms = (row[k] for k in ("job", "seq", "wm", "skipped", "audio_ms", "gen_ms"))
     while (staged := _staged(db, job, wm)) is not None:
@@ -138,7 +138,7 @@ def _advance(db: sqlite3.Connection, row: sqlite3.Row, ttl_ms: int) -> Committed
     now = now_ms()
     db.execute(
         "UPDATE logs SET wm=?, seq=?, skipped=?, audio_ms=?, gen_ms=?, state=?, first=?, expires=? WHERE job=?",
-        (wm, seq, skipped, audio_ms, gen_ms, "done" if finished else "live", row["first"] or now, now + ttl_ms, job),
+        (wm, seq, skipped, audio_ms, gen_ms, "done" if finished else "live", row["first"] or now, now + row["ttl"], job),
     )
     return Committed("OK", wm, finished)
 
