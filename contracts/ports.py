@@ -40,6 +40,8 @@ class NewLog:
     """False: text still arrives and units will be added."""
     ttl_ms: int
     """Retention, counted from the last record."""
+    reply_to: str = ""
+    """Where the receipt goes, see TicketPublisher.reply_to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Assignment:
     verdict: Literal["RENDER", "DUP", "GONE"]
     text: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    reply_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,10 @@ class LogWriter(Protocol):
 
     async def cancel(self, job: str) -> LogStatus | None:
         """Write `cancelled` as the last record of a live log; None if there is no such log."""
+        ...
+
+    async def status(self, job: str) -> LogStatus | None:
+        """Where the log stands; None if there is none."""
         ...
 
 
@@ -250,6 +257,11 @@ class Scheduler(Protocol):
 class TicketPublisher(Protocol):
     """The front's side of the broker."""
 
+    @property
+    def reply_to(self) -> str:
+        """Where workers send receipts for this process; correlation id = job id."""
+        ...
+
     async def publish(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
         """Publish persistent tickets and wait until the broker has them. Raises BrokerUnavailable."""
         ...
@@ -292,10 +304,6 @@ class Delivery(Protocol):
         """Let another worker have it, at once."""
         ...
 
-    async def reply(self, receipt: Receipt) -> None:
-        """Ring the publisher's doorbell; best effort."""
-        ...
-
 
 class TicketSource(Protocol):
     """A worker's side of the broker."""
@@ -306,6 +314,10 @@ class TicketSource(Protocol):
 
     def cancellations(self) -> AsyncIterator[str]:
         """Job ids that have been cancelled. One consumer."""
+        ...
+
+    async def reply(self, reply_to: str, receipt: Receipt) -> None:
+        """Ring the doorbell of the front that opened the job; best effort: the log holds the same figures."""
         ...
 
     async def bury(self, lane: Lane, unit: Unit, reason: str) -> None:

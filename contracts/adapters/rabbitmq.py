@@ -108,16 +108,16 @@ class RabbitPublisher:
         self._namespace = namespace
         self._declared: set[Lane] = set()
         self._receipts: asyncio.Queue[Receipt] = asyncio.Queue(maxsize=1024)
-        self._reply_to = f"{namespace}reply.{uuid.uuid4().hex}"
+        self.reply_to = f"{namespace}reply.{uuid.uuid4().hex}"
 
     async def connect(self) -> RabbitPublisher:
         """Open both connections and the reply queue. Raises BrokerUnavailable."""
-        self._out = await _connect(self._url, f"castline front {self._reply_to[-8:]} publish")
-        self._in = await _connect(self._url, f"castline front {self._reply_to[-8:]} replies")
+        self._out = await _connect(self._url, f"castline front {self.reply_to[-8:]} publish")
+        self._in = await _connect(self._url, f"castline front {self.reply_to[-8:]} replies")
         # Without on_return_raises a message that no queue takes is confirmed as if all were well.
         self._channel = await self._out.channel(publisher_confirms=True, on_return_raises=True)
         replies = await self._in.channel()
-        queue = await replies.declare_queue(self._reply_to, exclusive=True, auto_delete=True, timeout=CALL_TIMEOUT_S)
+        queue = await replies.declare_queue(self.reply_to, exclusive=True, auto_delete=True, timeout=CALL_TIMEOUT_S)
         await queue.consume(self._on_reply, no_ack=True, timeout=CALL_TIMEOUT_S)
         self._cancels = await _cancel_exchange(self._channel, self._namespace)
         return self
@@ -146,7 +146,7 @@ class RabbitPublisher:
 
     async def _publish(self, lane: Lane, ticket: Ticket) -> None:
         message = _message(
-            ticket, message_id=str(ticket.unit), correlation_id=ticket.job, reply_to=self._reply_to, type="ticket"
+            ticket, message_id=str(ticket.unit), correlation_id=ticket.job, reply_to=self.reply_to, type="ticket"
         )
         key = self._namespace + queue_name(lane)
         await self._channel.default_exchange.publish(message, key, mandatory=True, timeout=CALL_TIMEOUT_S)
@@ -177,8 +177,7 @@ class RabbitPublisher:
 class _RabbitDelivery:
     """A ticket in hand, bound to the channel it came on."""
 
-    def __init__(self, source: RabbitSource, message: AbstractIncomingMessage, ticket: Ticket) -> None:
-        self._source = source
+    def __init__(self, message: AbstractIncomingMessage, ticket: Ticket) -> None:
         self._message = message
         self.ticket: Ticket | None = ticket
         self.redelivered = bool(message.redelivered)
@@ -197,11 +196,6 @@ class _RabbitDelivery:
         except _FAILURES as exc:
             # The channel it came on is gone: the broker has redelivered it already, and a second delivery is harmless.
             logger.info("ticket settled too late", extra={"error": str(exc), "unit": self._message.message_id})
-
-    async def reply(self, receipt: Receipt) -> None:
-        """See Delivery.reply."""
-        if self._message.reply_to:
-            await self._source.reply(self._message.reply_to, receipt)
 
 
 class RabbitSource:
@@ -241,7 +235,7 @@ class RabbitSource:
             logger.warning("message that is no ticket", extra={"message_id": message.message_id, "error": str(exc)})
             await message.reject(requeue=False)  # to the dead letters, once
             return
-        self._tickets.put_nowait(_RabbitDelivery(self, message, ticket))
+        self._tickets.put_nowait(_RabbitDelivery(message, ticket))
 
     async def _on_cancel(self, message: AbstractIncomingMessage) -> None:
         if message.correlation_id:
@@ -272,7 +266,7 @@ class RabbitSource:
             raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__})") from exc
 
     async def reply(self, reply_to: str, receipt: Receipt) -> None:
-        """Ring a front's doorbell; a front that is gone has no queue, and needs none."""
+        """See TicketSource.reply. A front that is gone has no queue, and needs none."""
         message = _message(receipt, correlation_id=receipt.job, type="receipt")
         try:
             await self._replies.default_exchange.publish(message, reply_to, mandatory=False, timeout=CALL_TIMEOUT_S)

@@ -32,7 +32,7 @@ class RedisLog:
     async def open(self, log: NewLog) -> Opened:
         """See LogWriter.open."""
         k = self._keys(log.job)
-        head = (log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe), to_json(log.meta))
+        head = (log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe), to_json(log.meta), log.reply_to)
         new, status = await self._scripts.call(
             "open",
             (k["meta"], k["log"], k["staged"], k["units"]),
@@ -45,17 +45,17 @@ class RedisLog:
         """See LogWriter.look."""
         k = self._keys(unit.job)
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(k["meta"], ["epoch", "state", "wm", "recipe"])
+            pipe.hmget(k["meta"], ["epoch", "state", "wm", "recipe", "reply_to"])
             pipe.hget(k["units"], str(unit.index))
             pipe.hexists(k["staged"], str(unit.index))
-            (epoch, state, watermark, recipe), text, staged = await pipe.execute()
+            (epoch, state, watermark, recipe, reply_to), text, staged = await pipe.execute()
         if epoch is None or epoch.decode() != unit.epoch or state in (b"cancelled", b"failed"):
             return Assignment("GONE")
         if staged or unit.index < int(watermark):
             return Assignment("DUP")
         if text is None:
             return Assignment("GONE")
-        return Assignment("RENDER", text.decode(), json.loads(recipe))
+        return Assignment("RENDER", text.decode(), json.loads(recipe), reply_to.decode())
 
     @guarded
     async def commit(self, unit: Unit, output: Output) -> Committed:

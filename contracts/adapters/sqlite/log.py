@@ -28,9 +28,9 @@ class SqliteLog:
                 return Opened(False, _status(old))
             _forget(db, log.job)
             db.execute(
-                "INSERT INTO logs VALUES (?,?,?,?,?,?,'live',?,?,0,1,0,0,0,?,0,?,?)",
+                "INSERT INTO logs VALUES (?,?,?,?,?,?,?,'live',?,?,0,1,0,0,0,?,0,?,?)",
                 (
-                    log.job, log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe).decode(),
+                    log.job, log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe).decode(), log.reply_to,
                     int(log.closed), len(log.units), now, log.ttl_ms, now + log.ttl_ms,
                 ),
             )  # fmt: skip
@@ -52,7 +52,7 @@ class SqliteLog:
             text = db.execute("SELECT text FROM units WHERE job=? AND n=?", (unit.job, unit.index)).fetchone()
             if text is None:
                 return Assignment("GONE")
-            return Assignment("RENDER", text["text"], json.loads(row["recipe"]))
+            return Assignment("RENDER", text["text"], json.loads(row["recipe"]), row["reply_to"])
 
         return await self._db.read(verb)
 

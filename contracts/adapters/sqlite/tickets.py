@@ -76,6 +76,8 @@ async def _notify(database: Database, kind: str, body: str) -> None:
 class SqlitePublisher:
     """The front's side: SUBMIT has said it all already."""
 
+    reply_to = ""
+
     def __init__(self, database: Database) -> None:
         self._db = database
 
@@ -106,18 +108,11 @@ class _Due:
     ticket = None
     redelivered = False
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
     async def ack(self) -> None:
         """See Delivery.ack."""
 
     async def put_back(self) -> None:
         """See Delivery.put_back."""
-
-    async def reply(self, receipt: Receipt) -> None:
-        """See Delivery.reply."""
-        await _notify(self._db, "receipt", receipt.model_dump_json())
 
 
 class SqliteSource:
@@ -138,7 +133,7 @@ class SqliteSource:
                     await self._watcher.changed(POLL_S)
         except TimeoutError:
             return None
-        return None if self._stopped else _Due(self._db)
+        return None if self._stopped else _Due()
 
     async def _due(self) -> bool:
         query = "SELECT EXISTS (SELECT 1 FROM due WHERE lane=? AND (lease IS NULL OR lease<=?))"
@@ -148,6 +143,10 @@ class SqliteSource:
         """See TicketSource.cancellations."""
         async for job in _notices(self._db, "cancel"):
             yield job
+
+    async def reply(self, reply_to: str, receipt: Receipt) -> None:
+        """See TicketSource.reply."""
+        await _notify(self._db, "receipt", receipt.model_dump_json())
 
     async def bury(self, lane: Lane, unit: Unit, reason: str) -> None:
         """See TicketSource.bury."""

@@ -1,0 +1,246 @@
+"""The worker shell: consume, claim, render, commit, acknowledge. One task group is the process.
+
+What becomes of a ticket (and of the unit it was used for):
+
+    nothing is due              ack
+    unit committed before, gone release, ack
+    handed out too often        bury a copy, commit `skip`, release, ack
+    rendered and committed      release, ack; a receipt if this commit finished the log
+    engine died or failed       give back (the attempt counts), put back
+    stopped: cancelled, lapsed  ack; the unit is not ours any more
+    stopped: this worker drains give back (no attempt), put back
+    store does not answer       hold everything and try again
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from contracts.errors import BrokerUnavailable, EngineError, EngineStopped, StoreUnavailable
+from contracts.jobs import Receipt, WorkerInfo
+from contracts.ports import Assignment, Claim, Committed, Delivery, LogWriter, Output, Scheduler, TicketSource
+from contracts.records import to_json
+from contracts.units import Lane, Unit
+from workers import metrics
+from workers.engine import EngineInfo
+from workers.engine_process import EngineProcess
+from workers.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+REGISTER_S = 3.0
+REGISTRATION_TTL_MS = 10_000
+RETRY_S = (0.05, 2.0)
+"""First and longest pause while the store does not answer."""
+XRT_WEIGHT = 0.1
+"""Weight of the newest unit in the running mean of the real-time factor."""
+
+
+@dataclass
+class _InFlight:
+    """A unit this worker holds; `stop` ends its rendering."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Shell:
+    """One worker process of one lane."""
+
+    def __init__(
+        self, worker: str, lane: Lane, settings: WorkerSettings, *,
+        log: LogWriter, scheduler: Scheduler, source: TicketSource, engine: EngineProcess, info: EngineInfo,
+    ) -> None:  # fmt: skip
+        self._worker, self._lane, self._settings = worker, lane, settings
+        self._log, self._scheduler, self._source = log, scheduler, source
+        self._engine, self._info = engine, info
+        self._lease_ms = round(settings.lease_s * 1000)
+        self._in_flight: dict[Unit, _InFlight] = {}
+        self._draining = asyncio.Event()
+        self._xrt = info.probe_xrt
+
+    def drain(self) -> None:
+        """Take nothing new; give back what is not finished in time."""
+        self._draining.set()
+
+    async def run(self) -> None:
+        """Work until drained."""
+        async with asyncio.TaskGroup() as group:
+            helpers = [
+                group.create_task(work())
+                for work in (self._keep_leases, self._keep_registered, self._obey_cancellations)
+            ]
+            slots = [group.create_task(self._slot()) for _ in range(self._info.slots)]
+            await self._draining.wait()
+            await self._source.stop()
+            await asyncio.wait(slots, timeout=self._settings.drain_s)
+            for held in self._in_flight.values():
+                held.stop.set()
+            await asyncio.wait(slots)
+            for helper in helpers:
+                helper.cancel()
+        await self._scheduler.unregister(self._lane, self._worker)
+
+    # --- one slot --------------------------------------------------------------------------------------------
+
+    async def _slot(self) -> None:
+        while not self._draining.is_set():
+            delivery = await self._source.next(self._settings.idle_poll_s)
+            if self._draining.is_set():
+                if delivery is not None:
+                    await delivery.put_back()
+                return
+            await self._turn(delivery)
+
+    async def _turn(self, delivery: Delivery | None) -> None:
+        """One row of the table above. Without a ticket this is the idle poll: it finds units whose ticket was lost."""
+        ticket = "" if delivery is None or delivery.ticket is None else str(delivery.ticket.unit)
+        redelivered = delivery is not None and delivery.redelivered
+        metrics.REDELIVERED.inc(int(redelivered))
+        claim = await self._claim(ticket, redelivered=redelivered)
+        settled = True if claim is None else await self._work(claim)
+        if delivery is not None:
+            await (delivery.ack() if settled else delivery.put_back())
+
+    async def _claim(self, ticket: str, *, redelivered: bool) -> Claim | None:
+        began = time.perf_counter()
+        claim = await self._patiently(
+            lambda: self._scheduler.claim(
+                self._lane, self._worker, self._lease_ms, ticket=ticket, redelivered=redelivered
+            )
+        )
+        metrics.CLAIM_SECONDS.observe(time.perf_counter() - began)
+        return claim
+
+    async def _work(self, claim: Claim) -> bool:
+        """Do a claimed unit; True: the ticket is spent, False: somebody else should have it."""
+        unit = claim.unit
+        held = self._in_flight[unit] = _InFlight()
+        metrics.IN_FLIGHT.inc()
+        try:
+            task = await self._patiently(lambda: self._log.look(unit))
+            if task.verdict != "RENDER":
+                return await self._release(unit, task.verdict)
+            if claim.dead:
+                output = await self._bury(claim, task)
+            else:
+                output = await self._render(claim, task, held)
+            committed = await self._commit(unit, output)
+            await self._release(unit, f"{output.type} {committed.verdict}")
+            if committed.finished:
+                await self._send_receipt(unit.job, task)
+        except EngineStopped:
+            metrics.UNITS.labels("stopped").inc()
+            return not await self._give_back(unit, attempted=False)
+        except EngineError as exc:
+            logger.warning("unit failed", extra={"unit": str(unit), "attempt": claim.attempt, "error": str(exc)})
+            metrics.UNITS.labels("failed").inc()
+            return not await self._give_back(unit, attempted=True)
+        finally:
+            metrics.IN_FLIGHT.dec()
+            del self._in_flight[unit]
+        return True
+
+    async def _render(self, claim: Claim, task: Assignment, held: _InFlight) -> Output:
+        with metrics.RENDER_SECONDS.time():
+            output = await self._engine.render(claim.unit.index, task.text, task.recipe, held.stop)
+        metrics.ENGINE_STARTS.set(self._engine.starts)
+        if output.gen_ms > 0:
+            measured = self._info.slots * output.duration_ms / output.gen_ms
+            self._xrt += XRT_WEIGHT * (measured - self._xrt)
+            metrics.XRT.set(self._xrt)
+        headers = {**output.headers, "a": claim.attempt, "w": self._worker}
+        return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)
+
+    async def _commit(self, unit: Unit, output: Output) -> Committed:
+        began = time.perf_counter()
+        committed = await self._patiently(lambda: self._log.commit(unit, output))
+        metrics.COMMIT_SECONDS.observe(time.perf_counter() - began)
+        if committed.verdict in ("OK", "STAGED"):
+            metrics.AUDIO_SECONDS.inc(output.duration_ms / 1000)
+        return committed
+
+    async def _release(self, unit: Unit, outcome: str) -> bool:
+        metrics.UNITS.labels(outcome.lower().replace(" ", "_")).inc()
+        await self._patiently(lambda: self._scheduler.release(self._lane, [unit]))
+        return True
+
+    async def _give_back(self, unit: Unit, *, attempted: bool) -> bool:
+        """True: it was still ours, and waits for another worker now."""
+        return await self._patiently(
+            lambda: self._scheduler.give_back(self._lane, unit, self._worker, attempted=attempted)
+        )
+
+    async def _bury(self, claim: Claim, task: Assignment) -> Output:
+        reason = f"given up after {claim.attempt - 1} attempts"
+        logger.error("unit is dead", extra={"unit": str(claim.unit), "reason": reason})
+        try:
+            await self._source.bury(self._lane, claim.unit, reason)
+        except BrokerUnavailable as exc:  # listeners matter more than the copy
+            logger.warning("dead letter not kept", extra={"unit": str(claim.unit), "error": str(exc)})
+        return Output("skip", {"i": claim.unit.index, "t": task.text.rstrip(), "reason": reason})
+
+    async def _send_receipt(self, job: str, task: Assignment) -> None:
+        status = await self._patiently(lambda: self._log.status(job))
+        if status is None:
+            return
+        xrt = round(status.audio_ms / status.gen_ms, 3) if status.gen_ms else 0.0
+        receipt = Receipt(
+            job=job, state="done", units=status.total, skipped=status.skipped, audio_ms=status.audio_ms,
+            gen_ms=status.gen_ms, xrt=xrt, voice=str(task.recipe.get("voice", "")),
+        )  # fmt: skip
+        logger.info("job finished", extra={"receipt": to_json(receipt.model_dump()).decode()})
+        await self._source.reply(task.reply_to, receipt)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call until the store answers: what is held stays held, and nothing that was rendered is lost."""
+        pause, longest = RETRY_S
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable as exc:
+                logger.warning("store does not answer", extra={"error": str(exc)})
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, longest)
+
+    # --- beside the slots ------------------------------------------------------------------------------------
+
+    async def _keep_leases(self) -> None:
+        """Renew leases; stop rendering a unit that is not ours any more."""
+        while True:
+            await asyncio.sleep(self._settings.lease_s / 3)
+            for unit, held in list(self._in_flight.items()):
+                ours = await self._patiently(
+                    lambda unit=unit: self._scheduler.extend(self._lane, unit, self._worker, self._lease_ms)  # type: ignore[misc]
+                )
+                if not ours and unit in self._in_flight:
+                    held.stop.set()
+
+    async def _obey_cancellations(self) -> None:
+        async for job in self._source.cancellations():
+            for unit, held in self._in_flight.items():
+                if unit.job == job:
+                    held.stop.set()
+
+    async def _keep_registered(self) -> None:
+        while True:
+            info = WorkerInfo(
+                id=self._worker, pool=self._settings.pool, lane=self._lane, engine=self._info.name,
+                model=self._info.model, device_asked=self._info.device_asked, device_active=self._info.device_active,
+                voices=self._info.voices, slots=self._info.slots, xrt=round(self._xrt, 3), rss_mb=_rss_mb(), seen_ms=0,
+            )  # fmt: skip
+            await self._patiently(lambda info=info: self._scheduler.register(info, REGISTRATION_TTL_MS))  # type: ignore[misc]
+            await asyncio.sleep(REGISTER_S)
+
+
+def _rss_mb() -> int:
+    """Peak resident memory of this process and its engine, MiB (ru_maxrss is in KiB on Linux)."""
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return usage // 1024

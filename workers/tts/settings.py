@@ -1,0 +1,41 @@
+"""Settings of a speech worker (CASTLINE_TTS_…)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SpeechSettings(BaseSettings):
+    """Which engine, on what, how much at once."""
+
+    model_config = SettingsConfigDict(env_prefix="CASTLINE_TTS_", frozen=True, extra="ignore")
+
+    engine: str = "kokoro-onnx"
+    """kokoro-onnx, kokoro, espeak or tone."""
+    device: str = "cpu"
+    slots: int = Field(default=0, ge=0, le=256)
+    """Units at once; 0: one per core, the fastest for kokoro-onnx (measured)."""
+    model_dir: Path = Field(
+        default_factory=lambda: user_data_path("castline") / "models", validation_alias="CASTLINE_MODEL_DIR"
+    )
+    """Where `castline models pull` puts files."""
+    tone_xrt: float = Field(default=float("inf"), gt=0)
+    """Real-time factor the tone engine pretends to have."""
+
+    def options(self) -> dict[str, Any]:
+        """Options for workers.tts.render.build: plain JSON."""
+        slots = self.slots or (os.cpu_count() or 1)
+        tone_xrt = None if self.tone_xrt == float("inf") else self.tone_xrt
+        return {
+            "engine": self.engine,
+            "slots": slots,
+            "device": self.device,
+            "model_dir": str(self.model_dir),
+            "tone_xrt": tone_xrt,
+        }
