@@ -1,0 +1,1 @@
+"""What front and workers agree on; imports nothing of theirs."""

@@ -49,7 +49,7 @@ class Ticket(_Message):
 
 
 class Receipt(_Message):
-    """Sent to the front's reply queue when a job is finished, correlation id = job id. The log holds the same figures."""
+    """Sent to the front's reply queue when a job is finished, correlation id = job id; the log holds the same."""
 
     v: Literal[1] = 1
     job: str

@@ -211,7 +211,9 @@ class Scheduler(Protocol):
         """Put (unit, deadline) pairs in order; those waiting or leased already are left alone. How many were new."""
         ...
 
-    async def claim(self, lane: Lane, owner: str, lease_ms: int, *, ticket: str = "", redelivered: bool = False) -> Claim | None:
+    async def claim(
+        self, lane: Lane, owner: str, lease_ms: int, *, ticket: str = "", redelivered: bool = False
+    ) -> Claim | None:
         """Take a unit: the one bound to a redelivered ticket, else the one due soonest. None: nothing is due."""
         ...
 

@@ -16,9 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 LOG_VERSION = 1
 
-RecordType = Literal[
-    "meta", "start", "audio", "skip", "partial", "segment", "delta", "eos", "error", "cancelled"
-]
+RecordType = Literal["meta", "start", "audio", "skip", "partial", "segment", "delta", "eos", "error", "cancelled"]
 RECORD_TYPES: frozenset[str] = frozenset(get_args(RecordType))
 TERMINAL: frozenset[str] = frozenset({"eos", "error", "cancelled"})
 
@@ -86,7 +84,7 @@ class CastTotals(_Headers):
 
 @dataclass(frozen=True)
 class Record:
-    """One entry of a log. seq: position, dense from 0; type: see RecordType; headers: small JSON object; body: bytes."""
+    """One entry of a log. seq: dense from 0; type: see RecordType; headers: a small JSON object; body: bytes."""
 
     seq: int
     type: str

@@ -10,7 +10,7 @@ MAX_ATTEMPTS = 5
 """A unit handed out this often without a verdict is dead: with 1 % of attempts lost, one innocent unit in 10**10."""
 
 TICKET_DELIVERY_LIMIT = 1_000
-"""Large: a redelivered ticket returns to the front of the queue and takes every hit of a kill loop; losing it is healed."""
+"""Large: a redelivered ticket is at the head of the queue and takes every hit of a kill loop; a lost one is healed."""
 
 MAX_TICKETS = 1_000_000
 DEAD_TTL_MS = 7 * 24 * 3_600_000
@@ -68,7 +68,8 @@ def lane_keys(namespace: str, lane: Lane) -> dict[str, str]:
 def log_keys(namespace: str, job: str) -> dict[str, str]:
     """Redis keys of a log, all in one hash slot, and its pub/sub channel.
 
-    meta: HASH; log: STREAM, id = (seq + 1)-0; staged: HASH index -> record committed out of order; units: HASH index -> text.
+    meta: HASH; log: STREAM, id = (seq + 1)-0; staged: HASH index -> record committed out of order;
+    units: HASH index -> text.
     """
     tag = f"{namespace}c:{{{job}}}"
     return {"meta": f"{tag}:m", "log": f"{tag}:log", "staged": f"{tag}:st", "units": f"{tag}:u", "bell": f"{tag}:bell"}

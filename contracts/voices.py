@@ -58,9 +58,7 @@ MODELS: dict[str, SpeechModel] = {
 
 
 def _catalogue() -> dict[str, Voice]:
-    voices = [
-        Voice(v, "kokoro", _KOKORO_LANGUAGES[v[0]], "female" if v[1] == "f" else "male") for v in _KOKORO
-    ]
+    voices = [Voice(v, "kokoro", _KOKORO_LANGUAGES[v[0]], "female" if v[1] == "f" else "male") for v in _KOKORO]
     voices += [
         Voice(f"espeak-{tag.lower()}", "espeak", tag, "neutral")
         for tag in ("en-US", "en-GB", "es-ES", "fr-FR", "de-DE", "it-IT", "pt-BR", "hi-IN")
@@ -105,7 +103,7 @@ def parse_mix(mix: str) -> list[tuple[Voice, Fraction]]:
 
 
 def canonical_voice(mix: str) -> str:
-    """One spelling per mix: voices sorted, weights the smallest integers. `b(1)+a(2.0)` -> `a(2)+b(1)`; `a(3)` -> `a`."""
+    """One spelling per mix: sorted, weights the smallest integers. `b(1)+a(2.0)` -> `a(2)+b(1)`; `a(3)` -> `a`."""
     terms = sorted((voice.id, weight) for voice, weight in parse_mix(mix))
     if len(terms) == 1:
         return terms[0][0]

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
-from support.services import own_redis, shared_rabbitmq
 
 from contracts.adapters import Address
+from load_tests.services import RabbitServer, RedisServer, ServiceMissing, own_rabbitmq, own_redis, shared_rabbitmq
+
+T = TypeVar("T")
+
+
+def served(context: contextlib.AbstractContextManager[T], stack: contextlib.ExitStack) -> T:
+    """Enter it; a server that is missing skips on a laptop, loudly, and fails in CI."""
+    try:
+        return stack.enter_context(context)
+    except ServiceMissing as exc:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must have {exc}")
+        pytest.skip(f"NOT TESTED: {exc} is missing")
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A redis-server of this run, durable as in production."""
-    with own_redis() as server:
-        yield server.url
+    with contextlib.ExitStack() as stack:
+        yield served(own_redis(), stack).url
 
 
 @pytest.fixture(scope="session")
 def amqp_url() -> Iterator[str]:
     """A RabbitMQ broker, possibly shared: use a namespace."""
-    with shared_rabbitmq() as url:
-        yield url
+    with contextlib.ExitStack() as stack:
+        yield served(shared_rabbitmq(), stack)
+
+
+@pytest.fixture
+def mortal_redis() -> Iterator[RedisServer]:
+    """A redis-server that the test may kill."""
+    with contextlib.ExitStack() as stack:
+        yield served(own_redis(), stack)
+
+
+@pytest.fixture
+def mortal_rabbitmq() -> Iterator[RabbitServer]:
+    """A RabbitMQ node that the test may kill."""
+    with contextlib.ExitStack() as stack:
+        yield served(own_rabbitmq(), stack)
 
 
 @pytest.fixture

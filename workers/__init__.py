@@ -1,0 +1,1 @@
+"""Workers: a shell that claims and commits, and an engine process that renders."""

@@ -60,7 +60,7 @@ class _Server:
             output = self._engine.render(request, stop)
         except EngineStopped:
             reply, body = {"op": "stopped", "key": key}, b""
-        except Exception as exc:  # noqa: BLE001  a model library may raise anything; the unit fails, the process lives
+        except Exception as exc:
             logger.warning("unit failed", exc_info=True)
             reply, body = {"op": "failed", "key": key, "error": f"{type(exc).__name__}: {exc}"}, b""
         else:

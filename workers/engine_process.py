@@ -72,7 +72,9 @@ class EngineProcess:
         assert self._writer is not None  # noqa: S101  (set by start)
         key = next(self._keys)
         done = self._waiting[key] = asyncio.get_running_loop().create_future()
-        self._writer.write(wire.pack({"op": "render", "key": key, "index": index, "text": text, "recipe": dict(recipe)}))
+        self._writer.write(
+            wire.pack({"op": "render", "key": key, "index": index, "text": text, "recipe": dict(recipe)})
+        )
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -25,13 +25,14 @@ logger = logging.getLogger(__name__)
 def run_worker(lane: Lane, factory: str, options: Mapping[str, Any], settings: WorkerSettings) -> int:
     """Run one worker until SIGTERM or SIGINT; the exit status. A start that fails is one line on stderr and a 1."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s worker %(name)s %(levelname)s %(message)s")
+    failed = False
     try:
         asyncio.run(_work(lane, factory, options, settings))
     except* CastlineError as group:
+        failed = True
         for exc in group.exceptions:
             sys.stderr.write(f"worker of lane {lane}: {exc}\n")
-        return 1
-    return 0
+    return int(failed)
 
 
 async def _work(lane: Lane, factory: str, options: Mapping[str, Any], settings: WorkerSettings) -> None:

@@ -54,7 +54,7 @@ class _InFlight:
 class Shell:
     """One worker process of one lane."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts of a worker
         self, worker: str, lane: Lane, settings: WorkerSettings, *,
         log: LogWriter, scheduler: Scheduler, source: TicketSource, engine: EngineProcess, info: EngineInfo,
     ) -> None:  # fmt: skip

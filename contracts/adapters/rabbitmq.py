@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 
 import aio_pika
@@ -190,7 +190,7 @@ class _RabbitDelivery:
         """See Delivery.put_back."""
         await self._settle(self._message.nack(requeue=True))
 
-    async def _settle(self, settling: Any) -> None:
+    async def _settle(self, settling: Awaitable[object]) -> None:
         try:
             await settling
         except _FAILURES as exc:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.codeccontext import AudioCodecContext
 
-RATE = 24_000
-"""Samples per second of every cast."""
+from contracts.codec import CANONICAL_RATE
+
+RATE = CANONICAL_RATE
 
 Samples = npt.NDArray[np.float32]
 """Mono at RATE, one dimension, full scale = 1.0; louder is clipped."""

@@ -1,0 +1,1 @@
+"""Following logs: one feed per log, and its framings."""

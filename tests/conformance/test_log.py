@@ -14,12 +14,13 @@ from contracts.units import Lane, Unit
 
 LANE = Lane("tts.tone")
 TTL_MS = 60_000
+TITLE = "Größe \N{SMILING FACE WITH OPEN MOUTH}"
 
 
 def new_log(job: str, units: Sequence[str], *, closed: bool = True, ttl_ms: int = TTL_MS, epoch: str = "") -> NewLog:
     return NewLog(
         job=job, epoch=epoch or new_epoch(), lane=LANE, job_class="live", owner="someone", recipe={"voice": "tone"},
-        meta={"v": 1, "kind": "tts", "title": "Größe \N{SMILING FACE WITH OPEN MOUTH}"}, units=units, closed=closed, ttl_ms=ttl_ms,
+        meta={"v": 1, "kind": "tts", "title": TITLE}, units=units, closed=closed, ttl_ms=ttl_ms,
     )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ async def test_open_writes_meta_and_the_first_claim_wins(store: Store) -> None:
     assert second.status.total == 2
     [meta] = await all_records(store, "a" * 16)
     assert meta.type == "meta"
-    assert meta.headers["title"] == "Größe \N{SMILING FACE WITH OPEN MOUTH}"
+    assert meta.headers["title"] == TITLE
     assert meta.headers["created"] == first.status.created_ms
     assert abs(first.status.expires_ms - first.status.now_ms - TTL_MS) < 5_000
 

@@ -1,0 +1,1 @@
+"""Speech workers: tts.jobs."""

@@ -34,7 +34,9 @@ class SpeechEngine(Protocol):
         """Ids of contracts.voices whose data is here."""
         ...
 
-    def speak(self, text: str, *, voice: str, language: str, speed: float, quick: bool, stop: threading.Event) -> Samples:
+    def speak(
+        self, text: str, *, voice: str, language: str, speed: float, quick: bool, stop: threading.Event
+    ) -> Samples:
         """Speak one unit, untrimmed. quick: use every core for it. Raises UnitFailed, EngineStopped.
 
         An empty array means that the text holds nothing this engine can speak.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
 
@@ -49,7 +49,7 @@ def _client(url: str, retry: Retry, timeout_s: float | None) -> Redis:
     return Redis.from_pool(pool)
 
 
-def guarded(verb: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+def guarded(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Any error of redis-py (refused, timed out, loading, read only, out of memory) is StoreUnavailable."""
 
     @functools.wraps(verb)
@@ -74,6 +74,6 @@ class Scripts:
             if path.name.endswith(".lua") and path.name != "lib.lua"
         }
 
-    async def call(self, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    async def call(self, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401  each verb answers in its own shape
         """Run one verb on one hash slot."""
         return await self._scripts[verb](keys=list(keys), args=list(args))

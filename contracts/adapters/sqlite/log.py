@@ -138,7 +138,17 @@ def _advance(db: sqlite3.Connection, row: sqlite3.Row) -> Committed:
     now = now_ms()
     db.execute(
         "UPDATE logs SET wm=?, seq=?, skipped=?, audio_ms=?, gen_ms=?, state=?, first=?, expires=? WHERE job=?",
-        (wm, seq, skipped, audio_ms, gen_ms, "done" if finished else "live", row["first"] or now, now + row["ttl"], job),
+        (
+            wm,
+            seq,
+            skipped,
+            audio_ms,
+            gen_ms,
+            "done" if finished else "live",
+            row["first"] or now,
+            now + row["ttl"],
+            job,
+        ),
     )
     return Committed("OK", wm, finished)
 
@@ -148,9 +158,7 @@ def _append(db: sqlite3.Connection, job: str, seq: int, kind: str, headers: str,
 
 
 def _row(db: sqlite3.Connection, job: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM logs WHERE job=? AND expires>?", (job, now_ms())
-    ).fetchone()
+    row: sqlite3.Row | None = db.execute("SELECT * FROM logs WHERE job=? AND expires>?", (job, now_ms())).fetchone()
     return row
 
 

@@ -144,7 +144,7 @@ class SqliteSource:
         async for job in _notices(self._db, "cancel"):
             yield job
 
-    async def reply(self, reply_to: str, receipt: Receipt) -> None:
+    async def reply(self, reply_to: str, receipt: Receipt) -> None:  # noqa: ARG002  one front reads them all
         """See TicketSource.reply."""
         await _notify(self._db, "receipt", receipt.model_dump_json())
 

@@ -1,0 +1,39 @@
+"""The front as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from producer_api import problems
+from producer_api.front import open_front
+from producer_api.limits import BodyLimit
+from producer_api.routes import audio, casts, ops, pages, records
+from producer_api.settings import FrontSettings
+
+
+def create_app(settings: FrontSettings) -> FastAPI:
+    """The application; connections are opened when it starts."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_front(settings) as front:
+            app.state.front = front
+            yield
+
+    app = FastAPI(
+        title="castline",
+        version=version("castline"),
+        summary="Text in, a link at once, speech while it is made, the same bytes ever after",
+        lifespan=lifespan,
+    )
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    for module in (casts, records, audio, ops, pages):
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
+    return app

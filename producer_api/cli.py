@@ -1,0 +1,98 @@
+"""The `castline` command: parses, calls, and turns our errors into one line and an exit status of 1."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from platformdirs import user_data_path
+
+from contracts.errors import CastlineError
+from producer_api.commands import doctor as doctor_command
+from producer_api.commands import say as say_command
+from producer_api.commands import status as status_command
+from producer_api.commands import up as up_command
+from producer_api.commands.client import Server
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Text in, a link at once, speech while it is made.")
+
+Url = Annotated[str, typer.Option(envvar="CASTLINE_URL", help="The castline server.")]
+DATA_DIR = user_data_path("castline")
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; 8080, or a free one if that is taken.")] = None,
+    engine: Annotated[str, typer.Option(help="kokoro-onnx, kokoro, espeak or tone.")] = "kokoro-onnx",
+    data_dir: Annotated[
+        Path, typer.Option(envvar="CASTLINE_DATA_DIR", help="Casts, models and the secret.")
+    ] = DATA_DIR,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,  # noqa: FBT002  a flag
+) -> None:
+    """Run everything on this machine: front, workers, SQLite. Nothing to install, nothing to configure."""
+    plan = up_command.Plan(host, port, engine, data_dir, workers, browser)
+    raise typer.Exit(up_command.run(plan))
+
+
+@app.command()
+def say(  # noqa: PLR0913, PLR0917  each is a flag of the command
+    text: Annotated[str, typer.Argument(help="The text, or - for standard input.")],
+    voice: Annotated[str | None, typer.Option(help="A voice, or a mix like af_bella(2)+af_sky(1).")] = None,
+    speed: Annotated[float, typer.Option(help="0.25 to 4.")] = 1.0,
+    language: Annotated[str | None, typer.Option(help="BCP 47 tag.")] = None,
+    title: Annotated[str, typer.Option(help="Shown on the page.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write .opus, .mp3, .wav or .flac.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print sentences as they are spoken.")] = False,  # noqa: FBT002  a flag
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Speak a text: prints the link of its cast at once."""
+    body = {"text": sys.stdin.read() if text == "-" else text, "speed": speed, "title": title}
+    body |= {k: v for k, v in (("voice", voice), ("language", language)) if v is not None}
+    say_command.run(Server(url), body, out, follow=follow)
+
+
+@app.command()
+def status(
+    cast: Annotated[
+        str | None, typer.Argument(help="Id or link of a cast; the server's own status without one.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Where a cast stands, or whether the server is ready."""
+    raise typer.Exit(status_command.run(Server(url), cast))
+
+
+@app.command()
+def doctor(
+    data_dir: Annotated[Path, typer.Option(envvar="CASTLINE_DATA_DIR")] = DATA_DIR,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Check what castline needs on this machine, and say what to do about what is missing."""
+    raise typer.Exit(doctor_command.run(data_dir, url))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def models(context: typer.Context) -> None:
+    """`castline models pull [NAME]` and `castline models list`: model files, checked by their sha256."""
+    # The front never imports workers: the model store is theirs, and has a command of its own.
+    done = subprocess.run([sys.executable, "-m", "workers.models", *context.args], check=False)
+    raise typer.Exit(done.returncode)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except CastlineError as exc:
+        sys.stderr.write(f"castline: {exc}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `castline` does, command by command; producer_api.cli parses and calls."""

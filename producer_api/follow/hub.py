@@ -1,0 +1,160 @@
+"""One feed per followed log, shared by its readers. A reader is a cursor, not a queue: nobody waits for a slow one.
+
+The feed keeps the last few MiB of records in memory; a reader that is further behind, or starts at 0, reads the log
+itself at its own pace until it has caught up. Records are immutable, and so is what is framed from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+from contracts.errors import StoreUnavailable, UnknownLog
+from contracts.ports import Bell, LogReader
+from contracts.records import Record
+from producer_api import metrics
+
+logger = logging.getLogger(__name__)
+
+TAIL_BYTES = 4 << 20
+RETRY_S = 0.2
+
+
+class _Feed:
+    """The live edge of one log."""
+
+    def __init__(self, reader: LogReader, job: str, epoch: str, next_seq: int) -> None:
+        self._reader = reader
+        self._job = job
+        self._epoch = epoch
+        self._tail: deque[Record] = deque()
+        self._tail_bytes = 0
+        self._next = next_seq
+        self._wake = asyncio.Event()
+        self._grown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.readers = 0
+        self.gone = False
+        self.pump = asyncio.create_task(self._pump())
+
+    def ring(self) -> None:
+        """The log may have grown."""
+        self._wake.set()
+
+    async def _pump(self) -> None:
+        while not self.gone:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._read_on()
+            except StoreUnavailable as exc:
+                logger.warning("feed waits for the store", extra={"job": self._job, "error": str(exc)})
+                await asyncio.sleep(RETRY_S)
+                self._wake.set()
+
+    async def _read_on(self) -> None:
+        while True:
+            page = await self._reader.read(self._job, self._next)
+            if page is None or page.epoch != self._epoch:
+                self.gone = True  # expired, or replaced by a new incarnation
+            elif page.records:
+                for record in page.records:
+                    self._keep(record)
+                self._next = page.next_seq
+            else:
+                return
+            self._grown.set_result(None)
+            self._grown = asyncio.get_running_loop().create_future()
+            if self.gone:
+                return
+
+    def _keep(self, record: Record) -> None:
+        self._tail.append(record)
+        self._tail_bytes += len(record.body) + len(record.head)
+        while self._tail_bytes > TAIL_BYTES and len(self._tail) > 1:
+            old = self._tail.popleft()
+            self._tail_bytes -= len(old.body) + len(old.head)
+
+    def since(self, seq: int) -> list[Record] | None:
+        """Records from seq on that are in memory; None if the reader must read the log for them."""
+        if seq >= self._next:
+            return []
+        if not self._tail or seq < self._tail[0].seq:
+            return None
+        return [r for r in self._tail if r.seq >= seq]
+
+    async def grown(self) -> None:
+        """Wait for more than there is now."""
+        await asyncio.shield(self._grown)
+
+
+class Hub:
+    """All feeds of one front process, woken by one bell."""
+
+    def __init__(self, reader: LogReader, bell: Bell) -> None:
+        self._reader = reader
+        self._bell = bell
+        self._feeds: dict[str, _Feed] = {}
+
+    async def run(self) -> None:
+        """Pass rings on, for as long as the process lives."""
+        async for job in self._bell.rings():
+            self.ring(job)
+
+    def ring(self, job: str) -> None:
+        """Wake the feed of a log, if it is followed here."""
+        if (feed := self._feeds.get(job)) is not None:
+            feed.ring()
+
+    async def follow(self, job: str, start: int) -> AsyncIterator[Sequence[Record]]:
+        """Runs of records from seq `start` on, as they come, until the terminal one. Raises UnknownLog."""
+        status = await self._reader.status(job)
+        if status is None:
+            raise UnknownLog(job)
+        at = start
+        if status.state == "live":
+            async with self._feed(job, status.epoch, status.next_seq) as feed:
+                while not feed.gone:
+                    records = feed.since(at)
+                    if records == []:
+                        await feed.grown()
+                        continue
+                    run = records if records is not None else await self._run(job, status.epoch, at)
+                    yield run
+                    at = run[-1].seq + 1
+                    if run[-1].terminal:
+                        return
+            raise UnknownLog(job)
+        while run := await self._run(job, status.epoch, at):
+            yield run
+            at = run[-1].seq + 1
+
+    async def _run(self, job: str, epoch: str, at: int) -> Sequence[Record]:
+        page = await self._reader.read(job, at)
+        if page is None or page.epoch != epoch:
+            raise UnknownLog(job)
+        return page.records
+
+    @contextlib.asynccontextmanager
+    async def _feed(self, job: str, epoch: str, next_seq: int) -> AsyncIterator[_Feed]:
+        feed = self._feeds.get(job)
+        if feed is None or feed.gone:
+            feed = self._feeds[job] = _Feed(self._reader, job, epoch, next_seq)
+            metrics.FEEDS.inc()
+        feed.readers += 1
+        metrics.FOLLOWERS.inc()
+        try:
+            await self._bell.watch(job)
+            feed.ring()  # it may have grown between the status and the watch
+            yield feed
+        finally:
+            metrics.FOLLOWERS.dec()
+            feed.readers -= 1
+            if feed.readers == 0:
+                feed.pump.cancel()
+                metrics.FEEDS.dec()
+                if self._feeds.get(job) is feed:
+                    del self._feeds[job]
+                    await self._bell.unwatch(job)

@@ -1,0 +1,84 @@
+"""What one front process has, made at start and handed to routes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from contracts.adapters import Store, open_bell, open_publisher, open_store
+from contracts.errors import Misconfigured
+from contracts.ports import TicketPublisher
+from producer_api import metrics
+from producer_api.audio.cache import AudioCache
+from producer_api.casts import Casts
+from producer_api.follow.hub import Hub
+from producer_api.settings import FrontSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Front:
+    """Everything routes need."""
+
+    settings: FrontSettings
+    store: Store
+    publisher: TicketPublisher
+    casts: Casts
+    hub: Hub
+    audio_cache: AudioCache
+
+
+@contextlib.asynccontextmanager
+async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
+    """Connect, follow the bell and the receipts, close. Raises Misconfigured or BrokerUnavailable."""
+    secret = settings.secret.get_secret_value().encode()
+    if len(secret) < 16:
+        raise Misconfigured("CASTLINE_SECRET must have at least 16 characters, the same on every front")
+    store = open_store(settings.address)
+    publisher = await open_publisher(settings.address)
+    bell = open_bell(settings.address)
+    hub = Hub(store.log_reader, bell)
+    casts = Casts(store, publisher, secret, retention_s=settings.retention_s, max_text_chars=settings.max_text_chars)
+    cache = AudioCache(settings.cache_dir / "audio", settings.cache_bytes)
+    tasks = [asyncio.create_task(hub.run()), asyncio.create_task(_heed_receipts(publisher, hub))]
+    for task in tasks:
+        task.add_done_callback(_complain)
+    try:
+        yield Front(settings, store, publisher, casts, hub, cache)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await publisher.close()
+        await bell.close()
+        await store.close()
+
+
+async def _heed_receipts(publisher: TicketPublisher, hub: Hub) -> None:
+    """A receipt is a doorbell: the feed looks at once, and the figures are counted."""
+    async for receipt in publisher.receipts():
+        hub.ring(receipt.job)
+        metrics.FINISHED.inc()
+        metrics.FINISHED_AUDIO_SECONDS.inc(receipt.audio_ms / 1000)
+        logger.info("receipt", extra={"receipt": receipt.model_dump()})
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        logger.critical("a task of the front ended", exc_info=exc)
+
+
+def _front(connection: HTTPConnection) -> Front:
+    front: Front = connection.app.state.front
+    return front
+
+
+FrontDep = Annotated[Front, Depends(_front)]

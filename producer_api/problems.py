@@ -1,0 +1,103 @@
+"""Every error as RFC 9457 problem+json. Nothing a client sent is echoed raw: it may not even be encodable."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from contracts.errors import BadInput, CastlineError, Unavailable, UnknownLog
+
+logger = logging.getLogger(__name__)
+
+TYPE_PREFIX = "urn:castline:problem:"
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """RFC 9457. `field`: dotted path of the culprit, where there is one."""
+
+    type: str = Field(examples=[TYPE_PREFIX + "unknown-voice"])
+    title: str = Field(examples=["Unknown voice"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["Voice 'af_nobody': no such voice; GET /v1/voices lists them."])
+    field: str | None = Field(default=None, examples=["voice"])
+
+
+def problem(slug: str, status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None) -> Response:
+    """A problem response."""
+    content: dict[str, Any] = {
+        "type": TYPE_PREFIX + slug,
+        "title": slug.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+    }
+    if field:
+        content["field"] = field
+    # ASCII: a lone surrogate in a message would not encode otherwise
+    return Response(json.dumps(content, ensure_ascii=True), status, headers, MEDIA_TYPE)
+
+
+def of_error(exc: CastlineError) -> Response:
+    """The problem an error of ours is."""
+    match exc:
+        case BadInput():
+            return problem(exc.slug, exc.status, exc.detail, field=exc.field)
+        case UnknownLog():
+            return problem("unknown-log", 404, str(exc), headers={"Cache-Control": "no-store"})
+        case Unavailable():
+            logger.warning("unavailable", extra={"what": exc.what})
+            return problem(
+                "unavailable",
+                503,
+                f"{exc} Nothing is lost; ask again.",
+                headers={"Retry-After": str(exc.retry_after_s)},
+            )
+    logger.error("error without a problem type", exc_info=exc)
+    return problem("internal-error", 500, "The server failed; its log says how.")
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+
+    @app.exception_handler(CastlineError)
+    async def _ours(_request: Request, exc: CastlineError) -> Response:
+        return of_error(exc)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, exc: RequestValidationError) -> Response:
+        errors = exc.errors()
+        first = errors[0]
+        if first["type"] == "json_invalid":
+            return problem("invalid-json", 400, f"The body is not JSON: {first.get('ctx', {}).get('error', '')}.")
+        path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+        return problem("invalid-request", 422, f"{path or 'body'}: {first['msg']}{more}.", field=path)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, exc: HTTPException) -> Response:
+        slug = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "-")
+        return problem(slug, exc.status_code, str(exc.detail), headers=dict(exc.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def _unexpected(_request: Request, exc: Exception) -> Response:
+        logger.error("unexpected error", exc_info=exc)
+        return problem("internal-error", 500, "The server failed; its log says how.")
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
+    for code, text in {
+        404: "No such log, or it has expired",
+        422: "The request can not be served as it stands",
+        503: "A server castline stands on does not answer; Retry-After says when to ask again",
+    }.items()
+}
+"""For the OpenAPI of every route."""

@@ -1,0 +1,93 @@
+"""A cast as one audio file or stream, and its captions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Response
+from starlette.responses import FileResponse, PlainTextResponse
+
+from contracts.errors import UnknownLog
+from contracts.ports import LogStatus
+from contracts.records import Record
+from producer_api.audio import captions
+from producer_api.audio.encoders import CONTENT_TYPES
+from producer_api.audio.stream import encoded
+from producer_api.follow.live import LiveResponse, started
+from producer_api.front import Front, FrontDep
+from producer_api.problems import RESPONSES
+from producer_api.routes.casts import CastId
+
+router = APIRouter(prefix="/v1/casts", tags=["audio"], responses=RESPONSES)
+
+FileFormat = Literal["opus", "mp3", "wav", "flac"]
+
+
+@router.get(
+    "/{job}/audio.{fmt}",
+    summary="Listen",
+    response_class=Response,
+    responses={
+        200: {"description": "The whole stream; of a cast that is being made, what there is and what comes",
+              "content": {t: {} for t in ("audio/ogg", "audio/mpeg", "audio/wav", "audio/flac")}},
+        206: {"description": "A part, of a finished cast"},
+        409: {"description": "The cast was cancelled or failed before its first sound"},
+    },
+)  # fmt: skip
+async def get_audio(
+    job: CastId, fmt: FileFormat, front: FrontDep, byte_range: Annotated[str | None, Header(alias="Range")] = None
+) -> Response:
+    """One continuous encoder for the whole response: no gap and no click at a seam. While the cast is made the stream
+    follows its live edge; when it is finished, Range works. A stream that ends without its closing chunk was cut.
+    """
+    status = await front.casts.status(job)
+    whole = byte_range is None or byte_range.replace(" ", "") == "bytes=0-"
+    if status.state == "done" and not whole:
+        return await _file(front, status, fmt)
+    total = await _total_samples(front, job) if status.state == "done" else None
+    headers = {
+        "Cache-Control": "no-cache",
+        "X-Accel-Buffering": "no",
+        "Accept-Ranges": "bytes" if status.state == "done" else "none",
+        "Content-Disposition": f'inline; filename="{job}.{fmt}"',
+    }
+    pieces = await started(encoded(front.hub, job, fmt, total))
+    return LiveResponse(
+        pieces, media_type=CONTENT_TYPES[fmt], headers=headers, send_timeout_s=front.settings.send_timeout_s
+    )
+
+
+async def _file(front: Front, status: LogStatus, fmt: FileFormat) -> Response:
+    name = f"{status.job}-{status.epoch}.{fmt}"
+    total = await _total_samples(front, status.job)
+    path = await front.audio_cache.file(name, encoded(front.hub, status.job, fmt, total))
+    return FileResponse(path, media_type=CONTENT_TYPES[fmt], headers={"Cache-Control": "no-cache"})
+
+
+async def _records(front: Front, job: str) -> AsyncIterator[Record]:
+    """Records that are there now. Raises UnknownLog."""
+    at = 0
+    while True:
+        page = await front.store.log_reader.read(job, at)
+        if page is None:
+            raise UnknownLog(job)
+        for record in page.records:
+            yield record
+        if not page.records or page.closed:
+            return
+        at = page.next_seq
+
+
+async def _total_samples(front: Front, job: str) -> int:
+    return sum([int(r.headers["n"]) async for r in _records(front, job) if r.type == "audio"])
+
+
+@router.get("/{job}/captions.vtt", summary="Captions", response_class=PlainTextResponse)
+async def get_captions(job: CastId, front: FrontDep) -> Response:
+    """WebVTT: a cue per sentence that can be heard by now."""
+    status = await front.casts.status(job)
+    records = [Record(r.seq, r.type, r.headers) async for r in _records(front, job)]
+    closed = status.state != "live"
+    headers = {"Cache-Control": "public, max-age=3600" if closed else "no-cache"}
+    return Response("".join(captions.webvtt(records)), 200, headers, captions.CONTENT_TYPE)

@@ -1,0 +1,41 @@
+"""Health, readiness, metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse
+
+from contracts.errors import StoreUnavailable
+from contracts.topology import speech_lane
+from contracts.voices import MODELS
+from producer_api.front import FrontDep
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health", summary="This process lives")
+async def health() -> dict[str, str]:
+    """Liveness: says nothing of the servers behind it; restarting this process would not mend them."""
+    return {"status": "ok"}
+
+
+@router.get("/ready", summary="Casts can be taken and made", responses={503: {"description": "Not now, and why"}})
+async def ready(front: FrontDep) -> Response:
+    """Store, broker, and at least one worker."""
+    checks: dict[str, object] = {"broker": await front.publisher.ready()}
+    try:
+        lanes = {m: await front.store.scheduler.workers(speech_lane(m)) for m in MODELS}
+        checks["store"] = True
+        checks["workers"] = {m: len(workers) for m, workers in lanes.items() if workers}
+    except StoreUnavailable as exc:
+        checks["store"] = False
+        checks["detail"] = str(exc)
+    good = bool(checks["broker"] and checks["store"] and checks.get("workers"))
+    return JSONResponse({"ready": good, **checks}, 200 if good else 503)
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics() -> Response:
+    """Of this front process; workers serve their own."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

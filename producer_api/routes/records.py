@@ -1,0 +1,190 @@
+"""The read path: records of a log from any offset, as JSON, long-poll, SSE, WebSocket frames, or one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Response, WebSocket, WebSocketDisconnect
+
+from contracts.errors import BadInput, CastlineError, UnknownLog
+from contracts.records import Record
+from producer_api.follow import framing
+from producer_api.follow.live import LiveResponse, started
+from producer_api.front import Front, FrontDep
+from producer_api.problems import RESPONSES
+from producer_api.routes.casts import CastId
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/v1/casts", tags=["records"], responses=RESPONSES)
+
+LONG_POLL_S = 20.0
+MAX_OFFSET = 2**31
+NO_LOG = 4404
+"""WebSocket close code: there is no such log."""
+BAD_OFFSET = 4422
+
+Offset = Annotated[
+    str,
+    Query(description="Seq to read from: 0, 1, …; -1 is the beginning, `now` the live edge.", examples=["0", "now"]),
+]
+
+
+async def _resolve(front: Front, job: str, offset: str) -> int:
+    """Seq that an offset means. Raises BadInput, UnknownLog."""
+    if offset == "now":
+        return (await front.casts.status(job)).next_seq
+    if offset == "-1":
+        return 0
+    if not (offset.isascii() and offset.isdigit()) or int(offset[:12]) > MAX_OFFSET:
+        raise BadInput("an offset is -1, 0, 1, 2, … or `now`", field="offset")
+    return int(offset)
+
+
+@router.get(
+    "/{job}/records",
+    summary="Records from an offset",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "JSON page, or with live=sse a stream of events (id = seq, event = type)",
+            "content": {
+                "application/json": {
+                    "example": {
+                        "records": [
+                            {"seq": 1, "e": "audio", "i": 0, "d": 1240, "t": "Hello there.", "body": "T2dnUw…"}
+                        ],
+                        "next": 2,
+                        "closed": False,
+                    }
+                },
+                "text/event-stream": {"example": 'id: 1\nevent: audio\ndata: {"seq":1,"e":"audio","i":0,"d":1240}\n\n'},
+            },
+        },
+        304: {"description": "Nothing has changed since the ETag"},
+    },
+)
+async def get_records(
+    job: CastId,
+    front: FrontDep,
+    offset: Offset = "0",
+    live: Annotated[Literal["long-poll", "sse"] | None, Query(description="How to wait for records to come.")] = None,
+    last_event_id: Annotated[str | None, Header(description="SSE: go on after this seq.")] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """One read path for replay and live follow. A reader that resumes anywhere sees byte for byte what a reader from 0
+    saw. `next` (and `Stream-Next-Offset`) is where to go on, `closed` (and `Stream-Closed`) that there is no more.
+    """
+    start = await _resolve(front, job, offset)
+    if live == "sse":
+        if last_event_id is not None:
+            start = await _resolve(front, job, last_event_id) + 1
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return LiveResponse(
+            await started(_events(front, job, start)), media_type="text/event-stream", headers=headers,
+            send_timeout_s=front.settings.send_timeout_s, ping=framing.SSE_PING,
+        )  # fmt: skip
+    if live == "long-poll":
+        await _wait(front, job, start)
+    page = await front.store.log_reader.read(job, start)
+    if page is None:
+        raise UnknownLog(job)
+    etag = f'"{page.epoch}-{start}-{page.next_seq}{"-closed" if page.closed else ""}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "Stream-Next-Offset": str(page.next_seq)}
+    if page.closed:
+        headers["Stream-Closed"] = "true"
+    if live is None and if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
+        return Response(None, 304, headers)
+    body = framing.page(page.records, page.next_seq, closed=page.closed)
+    return Response(body, 200, headers, "application/json")
+
+
+async def _events(front: Front, job: str, start: int) -> AsyncGenerator[bytes, None]:
+    await front.casts.status(job)
+    yield framing.SSE_PREAMBLE
+    async with contextlib.aclosing(front.hub.follow(job, start)) as runs:  # type: ignore[type-var]
+        async for records in runs:
+            for record in records:
+                yield framing.sse(record)
+
+
+async def _wait(front: Front, job: str, start: int) -> None:
+    """Until there is a record from `start` on, the log is closed, or LONG_POLL_S are over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LONG_POLL_S):
+            async with contextlib.aclosing(front.hub.follow(job, start)) as runs:  # type: ignore[type-var]
+                async for _ in runs:
+                    return
+
+
+@router.get(
+    "/{job}/records/{seq}",
+    summary="One record",
+    response_class=Response,
+    responses={200: {"description": "The body (audio/ogg for an audio record), else the headers as JSON",
+                     "content": {"audio/ogg": {}, "application/json": {}}}},
+)  # fmt: skip
+async def get_record(job: CastId, seq: Annotated[int, Path(ge=0, le=MAX_OFFSET)], front: FrontDep) -> Response:
+    """Never changes once it is there: caches may keep it for good."""
+    page = await front.store.log_reader.read(job, seq, max_records=1)
+    if page is None or not page.records:
+        raise UnknownLog(f"{job}/records/{seq}")
+    [record] = page.records
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{page.epoch}-{seq}"'}
+    if record.type == "audio":
+        return Response(record.body, 200, headers, "audio/ogg")
+    return Response(record.head, 200, headers, "application/json")
+
+
+@router.websocket("/{job}/follow")
+async def follow(socket: WebSocket, job: str, front: FrontDep, offset: str = "0") -> None:
+    """Records as binary frames: length of the head (4 bytes, big-endian), head (JSON), body. Closes with 1000 after the
+    terminal record, 4404 if there is no such log, 4422 on a bad offset.
+    """
+    await socket.accept()
+    receiving = asyncio.create_task(_until_left(socket))
+    sending = asyncio.create_task(_send_frames(socket, front, job, offset))
+    try:
+        await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            await socket.close(*sending.result())
+    except (WebSocketDisconnect, RuntimeError) as exc:
+        logger.info("follower left", extra={"error": str(exc)})
+    finally:
+        receiving.cancel()
+        sending.cancel()
+        await asyncio.gather(receiving, sending, return_exceptions=True)
+
+
+async def _until_left(socket: WebSocket) -> None:
+    """A disconnect shows on receive alone, so somebody must receive."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _send_frames(socket: WebSocket, front: Front, job: str, offset: str) -> tuple[int, str]:
+    """Send until the terminal record; the close code and reason."""
+    try:
+        start = await _resolve(front, job, offset)
+        async with contextlib.aclosing(front.hub.follow(job, start)) as runs:  # type: ignore[type-var]
+            async for records in runs:
+                await _send_run(socket, records, front.settings.send_timeout_s)
+    except UnknownLog as exc:
+        return NO_LOG, str(exc)
+    except BadInput as exc:
+        return BAD_OFFSET, exc.detail
+    except TimeoutError:
+        return 1013, "this reader does not read; resume later"
+    except CastlineError as exc:
+        return 1013, str(exc)[:120]
+    return 1000, ""
+
+
+async def _send_run(socket: WebSocket, records: Sequence[Record], timeout_s: float) -> None:
+    for record in records:
+        async with asyncio.timeout(timeout_s):
+            await socket.send_bytes(framing.frame(record))

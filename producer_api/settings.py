@@ -1,0 +1,43 @@
+"""Settings of the front, read once from the environment (CASTLINE_…)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.adapters import Address
+
+
+class FrontSettings(BaseSettings):
+    """Frozen; passed down, never read again."""
+
+    model_config = SettingsConfigDict(env_prefix="CASTLINE_", frozen=True, extra="ignore")
+
+    store: str = "redis://127.0.0.1:6379/0"
+    """`redis://…`, `rediss://…` or `sqlite:///path`."""
+    broker: str = "amqp://guest:guest@127.0.0.1:5672/"
+    """`amqp://…` or `amqps://…`; empty with SQLite."""
+    namespace: str = ""
+    """Prefix of every key and queue."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    secret: SecretStr = SecretStr("")
+    """Keys the ids of casts: the same on every front of one system. `castline up` makes one and keeps it."""
+    retention_s: int = Field(default=7 * 86_400, ge=1)
+    """A cast is kept this long after its last record."""
+    max_text_chars: int = Field(default=2_000_000, ge=1)
+    max_body_bytes: int = Field(default=16 << 20, ge=1024)
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("castline"))
+    """Encoded audio of finished casts, made when somebody seeks in it."""
+    cache_bytes: int = Field(default=2 << 30, ge=0)
+    send_timeout_s: float = Field(default=10.0, gt=0)
+    """A reader that takes longer over one piece is let go; it can resume."""
+    log_level: str = "INFO"
+
+    @property
+    def address(self) -> Address:
+        """Where the store and the broker are."""
+        return Address(self.store, self.broker, self.namespace)
