@@ -30,6 +30,7 @@ def create_app(settings: FrontSettings) -> FastAPI:
         version=version("castline"),
         summary="Text in, a link at once, speech while it is made, the same bytes ever after",
         lifespan=lifespan,
+        strict_content_type=False,  # a body without a type is taken for JSON
     )
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)

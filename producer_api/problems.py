@@ -72,9 +72,11 @@ def install(app: FastAPI) -> None:
         return of_error(exc)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_request: Request, exc: RequestValidationError) -> Response:
+    async def _invalid(request: Request, exc: RequestValidationError) -> Response:
         errors = exc.errors()
         first = errors[0]
+        if first["loc"] == ("body",) and "json" not in request.headers.get("content-type", "json"):
+            return problem("unsupported-media-type", 415, "Send the body as JSON, with Content-Type: application/json.")
         if first["type"] == "json_invalid":
             return problem("invalid-json", 400, f"The body is not JSON: {first.get('ctx', {}).get('error', '')}.")
         path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))

@@ -1,0 +1,1 @@
+"""Audio and captions of a cast, as a listener asks for them."""
