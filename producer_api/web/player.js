@@ -1,0 +1,275 @@
+/**
+ * Plays a cast while it grows, on a virtual timeline: a unit sounds at the sum of the samples before it, on the sample.
+ * No media element and no MediaSource: chunks are decoded one by one and scheduled on the audio clock, so a seam is
+ * exact in every browser, and a late chunk delays what follows instead of losing it.
+ *
+ * Positions inside are samples at 24 kHz; outside, seconds.
+ */
+
+import { AHEAD, Chunks, RATE, settled } from "./chunks.js";
+
+const START_LEAD_S = 0.05;
+const TOO_LATE_S = 0.004;
+const FADE_S = 0.012;
+const PUMP_MS = 150;
+
+/**
+ * Events: `state` (detail: the state), `unit` (detail: the unit, just added), `broken` (detail: a unit that this
+ * browser can not decode; its time passes in silence).
+ * State: idle (never played), starting (waits for the browser's leave), playing, buffering, paused, ended.
+ */
+export class Player extends EventTarget {
+  /** Units in order: {index, seq, start, samples, text, skipped, reason, …}. */
+  units = [];
+
+  #chunks;
+  #context = null;
+  #output = null;
+  #bus = null;
+
+  #committed = 0;
+  #over = false;
+  #wanted = false;
+  #touched = false;
+  #state = "idle";
+
+  #held = 0; // where we are while nothing sounds
+  #anchor = null; // {time, position}: this position sounds at that time of the audio clock
+  #scheduled = 0; // everything before this sample is on the audio clock
+  #next = 0; // index of the unit to schedule
+  #sources = new Set();
+
+  #timer = 0;
+
+  /** fetchBody: unit -> Promise of its bytes, for a body that was let go of; see Chunks. */
+  constructor(fetchBody) {
+    super();
+    this.#chunks = new Chunks(fetchBody, () => this.#pump(), (unit) => this.#emit("broken", unit));
+  }
+
+  /** Takes `audio` and `skip` records in order. */
+  append(record) {
+    const unit = this.#chunks.add(record, this.#committed);
+    this.units.push(unit);
+    this.#committed += unit.samples;
+    this.#emit("unit", unit);
+    this.#pump();
+  }
+
+  /** No more units will come. */
+  finish() {
+    this.#over = true;
+    this.#pump();
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** Seconds from the start of the cast. */
+  get currentTime() {
+    return this.#position() / RATE;
+  }
+
+  /** Seconds that can be played now: the live edge. */
+  get duration() {
+    return this.#committed / RATE;
+  }
+
+  /** True when duration is final. */
+  get over() {
+    return this.#over;
+  }
+
+  /** Chunks held decoded. */
+  get decodedCount() {
+    return this.#chunks.decodedCount;
+  }
+
+  /** The audio context once play() has been called, and the node that everything sounds through. */
+  get context() {
+    return this.#context;
+  }
+
+  get output() {
+    return this.#output;
+  }
+
+  /** The unit that sounds at this position in seconds; null past the live edge. */
+  unitAt(seconds) {
+    return this.units[this.#indexAt(Math.round(seconds * RATE))] ?? null;
+  }
+
+  /** Must first be called from a gesture: that is when browsers let a page make sound. */
+  play() {
+    if (this.#state === "ended") this.seek(0);
+    this.#wanted = true;
+    this.#touched = true;
+    this.#context ??= this.#openContext();
+    this.#context.resume();
+    this.#timer ||= setInterval(() => this.#pump(), PUMP_MS);
+    this.#pump();
+  }
+
+  pause() {
+    if (!this.#wanted) return;
+    this.#hold(this.#position());
+    this.#wanted = false;
+    clearInterval(this.#timer);
+    this.#timer = 0;
+    // Let the fade be heard; a play() in between takes precedence.
+    setTimeout(() => this.#wanted || this.#context.suspend(), 4_000 * FADE_S);
+    this.#pump();
+  }
+
+  toggle() {
+    if (this.#wanted && this.#state !== "ended") this.pause();
+    else this.play();
+  }
+
+  /** Seconds; clamped to what is committed. */
+  seek(seconds) {
+    const target = Math.min(Math.max(0, Math.round(seconds * RATE)), this.#committed);
+    this.#hold(target);
+    this.#touched ||= target > 0;
+    this.#pump();
+  }
+
+  #openContext() {
+    const context = openAtRate();
+    context.onstatechange = () => this.#pump();
+    this.#output = new GainNode(context);
+    this.#output.connect(context.destination);
+    return context;
+  }
+
+  #position() {
+    if (this.#anchor === null) return this.#held;
+    const elapsed = Math.max(0, this.#context.currentTime - this.#anchor.time);
+    return Math.min(this.#anchor.position + elapsed * RATE, this.#scheduled);
+  }
+
+  /** First unit with sound after this sample; units.length when there is none yet. */
+  #indexAt(position) {
+    let low = 0;
+    let high = this.units.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const unit = this.units[middle];
+      if (unit.start + unit.samples > position) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** Take everything off the audio clock, without a click, and stand at this sample. */
+  #hold(position) {
+    this.#held = Math.round(position);
+    this.#anchor = null;
+    if (this.#sources.size === 0) return;
+    const now = this.#context.currentTime;
+    this.#bus.gain.setTargetAtTime(0, now, FADE_S / 4);
+    for (const source of this.#sources) source.stop(now + FADE_S);
+    this.#sources.clear();
+    this.#bus = null;
+  }
+
+  /** Brings decoding, scheduling and the state up to date; harmless at any time. */
+  #pump() {
+    if (this.#wanted && this.#context.state === "running") {
+      if (this.#anchor !== null && this.#context.currentTime >= this.#timeOf(this.#scheduled)) this.#runDry();
+      if (this.#anchor === null) this.#raiseAnchor();
+      if (this.#anchor !== null) this.#schedule();
+    }
+    const position = this.#position();
+    this.#chunks.tend(this.units, this.#indexAt(position), position);
+    this.#tellState();
+  }
+
+  #timeOf(position) {
+    return this.#anchor.time + (position - this.#anchor.position) / RATE;
+  }
+
+  /** All that was scheduled has been heard. */
+  #runDry() {
+    this.#held = this.#scheduled;
+    this.#anchor = null;
+    this.#sources.clear();
+    this.#bus = null;
+  }
+
+  #raiseAnchor() {
+    const index = this.#indexAt(this.#held);
+    const unit = this.units[index];
+    if (unit === undefined || !settled(unit)) return;
+    const { currentTime, sampleRate } = this.#context;
+    const time = Math.ceil((currentTime + START_LEAD_S) * sampleRate) / sampleRate; // on a sample of the device
+    this.#anchor = { time, position: this.#held };
+    this.#scheduled = this.#held;
+    this.#next = index;
+    this.#bus = new GainNode(this.#context);
+    this.#bus.connect(this.#output);
+  }
+
+  #schedule() {
+    const horizon = this.#position() + AHEAD;
+    for (; this.#next < this.units.length && this.#scheduled < horizon; this.#next += 1) {
+      const unit = this.units[this.#next];
+      if (!settled(unit)) return;
+      const when = this.#timeOf(this.#scheduled);
+      if (when < this.#context.currentTime + TOO_LATE_S) {
+        this.#runDry(); // it would start late and overlap its successor: shift the timeline instead, at the next pump
+        return;
+      }
+      if (unit.buffer) this.#startSource(unit, when);
+      this.#scheduled = unit.start + unit.samples;
+    }
+  }
+
+  #startSource(unit, when) {
+    const source = new AudioBufferSourceNode(this.#context, { buffer: unit.buffer });
+    source.connect(this.#bus);
+    source.start(when, (this.#scheduled - unit.start) / RATE, (unit.start + unit.samples - this.#scheduled) / RATE);
+    source.onended = () => {
+      this.#sources.delete(source);
+      this.#pump();
+    };
+    this.#sources.add(source);
+  }
+
+  #tellState() {
+    const atEnd = this.#anchor === null && this.#over && this.#held >= this.#committed;
+    if (atEnd && this.#wanted && this.#touched) this.#stopAtEnd();
+    const state = this.#currentState(atEnd);
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#emit("state", state);
+  }
+
+  #currentState(atEnd) {
+    if (atEnd && this.#touched && this.#context !== null) return "ended";
+    if (!this.#wanted) return this.#touched ? "paused" : "idle";
+    if (this.#context.state !== "running") return "starting";
+    return this.#anchor === null ? "buffering" : "playing";
+  }
+
+  #stopAtEnd() {
+    this.#wanted = false;
+    clearInterval(this.#timer);
+    this.#timer = 0;
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/** At the cast's own rate where the browser can, so that nothing is resampled between units. */
+function openAtRate() {
+  try {
+    return new AudioContext({ sampleRate: RATE, latencyHint: "balanced" });
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    return new AudioContext({ latencyHint: "balanced" });
+  }
+}

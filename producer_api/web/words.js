@@ -1,0 +1,84 @@
+/** Figures and states in words, and small memories that may be forbidden. */
+
+/** 3725.4 -> "1:02:05". */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const two = (value) => String(value).padStart(2, "0");
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
+/** 95 -> "about 1 min 35 s"; coarser as it grows, because it is an estimate. */
+export function roughly(seconds) {
+  if (seconds < 10) return "a few seconds";
+  if (seconds < 60) return `about ${Math.round(seconds / 5) * 5} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 5) return `about ${minutes} min ${Math.round((seconds % 60) / 10) * 10} s`.replace(" 0 s", "");
+  if (minutes < 100) return `about ${Math.round(seconds / 60)} min`;
+  return `about ${Math.round(seconds / 360) / 10} h`;
+}
+
+export const sentences = (count) => (count === 1 ? "1 sentence" : `${count.toLocaleString("en")} sentences`);
+
+/** The line under the title. made: units received; seconds: of audio received; status: of the API, or null. */
+export function stateLine(state, made, seconds, status) {
+  const of = status?.units > made ? `${made.toLocaleString("en")} of ${sentences(status.units)}` : sentences(made);
+  const pace = status?.xrt > 0 ? `, ${status.xrt.toFixed(1)} times as fast as speech` : "";
+  switch (state) {
+    case "waiting":
+      return "Waiting for its turn";
+    case "live":
+      return `Being made: ${of}${pace}`;
+    case "done":
+      return `Made: ${sentences(made)}, ${clock(seconds)}`;
+    case "cancelled":
+      return `Stopped before its end: ${of}`;
+    case "failed":
+      return `Failed: ${of}`;
+    default:
+      return "Looking it up…";
+  }
+}
+
+/** What to say before the first sound. */
+export function waitingLine({ state, position, eta_ms: eta }) {
+  const when = Number.isFinite(eta) && eta > 0 ? ` First sound in ${roughly(eta / 1000)}.` : "";
+  if (state === "waiting" && position > 0) return `In line: place ${position.toLocaleString("en")}.${when}`;
+  return `The first sentence is being spoken.${when}`;
+}
+
+/** Web storage throws where it is forbidden or full; without it a page only forgets. */
+export function recall(storage, key) {
+  try {
+    return globalThis[storage].getItem(key);
+  } catch (error) {
+    if (error instanceof DOMException) return null;
+    throw error;
+  }
+}
+
+/** value null forgets the key. */
+export function remember(storage, key, value) {
+  try {
+    if (value === null) globalThis[storage].removeItem(key);
+    else globalThis[storage].setItem(key, value);
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+  }
+}
+
+/** A fetch whose failure is always {title, detail, field}: from the problem body, or made of what is known. */
+export async function ask(url, options) {
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { problem: { status: 0, detail: "The server can not be reached. Try again in a moment.", field: "" } };
+  }
+  const body = await response.json().catch(() => null);
+  if (response.ok && body !== null) return { body };
+  const detail = body?.detail || body?.title || `The server answered ${response.status}.`;
+  const field = typeof body?.field === "string" ? body.field : "";
+  return { problem: { status: response.status, detail, field } };
+}
