@@ -1,0 +1,55 @@
+"""Speech engines, one file each; a file is imported when its engine is asked for, and its model library with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import Misconfigured
+from workers.tts.speech import SpeechEngine
+
+
+def _kokoro_onnx(options: Mapping[str, Any]) -> SpeechEngine:
+    from workers.tts.engines.kokoro_onnx import KokoroOnnx
+
+    return KokoroOnnx(Path(options["model_dir"]), device=options.get("device", "cpu"))
+
+
+def _kokoro(options: Mapping[str, Any]) -> SpeechEngine:
+    from workers.tts.engines.kokoro_torch import KokoroTorch
+
+    return KokoroTorch(Path(options["model_dir"]), device=options.get("device", "auto"))
+
+
+def _espeak(options: Mapping[str, Any]) -> SpeechEngine:
+    from workers.tts.engines.espeak import Espeak
+
+    return Espeak()
+
+
+def _tone(options: Mapping[str, Any]) -> SpeechEngine:
+    from workers.tts.engines.tone import Tone
+
+    xrt = options.get("tone_xrt")
+    return Tone(math.inf if xrt is None else float(xrt))
+
+
+_ENGINES: dict[str, Callable[[Mapping[str, Any]], SpeechEngine]] = {
+    "kokoro-onnx": _kokoro_onnx,
+    "kokoro": _kokoro,
+    "espeak": _espeak,
+    "tone": _tone,
+}
+
+
+def make_engine(name: str, options: Mapping[str, Any]) -> SpeechEngine:
+    """An engine, not loaded yet. options: as SpeechSettings.options; each engine takes what it knows.
+
+    Raises Misconfigured for a name nobody has.
+    """
+    maker = _ENGINES.get(name)
+    if maker is None:
+        raise Misconfigured(f"There is no speech engine {name!r}; known: {', '.join(_ENGINES)}.")
+    return maker(options)

@@ -1,0 +1,111 @@
+"""Speech for the worker shell: a unit's text becomes one chunk of the canonical codec, trimmed, paused and checked."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from contracts.codec import CANONICAL_RATE, encode_chunk
+from contracts.errors import EngineError, UnitFailed
+from contracts.ports import Output
+from contracts.voices import MODELS, VOICES
+from workers.engine import EngineInfo, UnitRequest
+from workers.tts.engines import make_engine
+from workers.tts.speech import Samples, SpeechEngine
+from workers.tts.trim import pause_after, trim
+
+logger = logging.getLogger(__name__)
+
+PROBE = "The quick brown fox jumps over the lazy dog."
+PROBE_SECONDS = {"kokoro": 2.9, "espeak": 2.8, "tone": 2.92}
+"""What the probe lasts with each model's default voice, trimmed."""
+PROBE_TOLERANCE = 0.2
+"""Builds of CUDA libraries that do not fit the device have made speech 27 % too short, without any error."""
+SILENT_UNIT_S = 0.2
+
+
+def build(options: Mapping[str, Any]) -> SpeechRenderer:
+    """What an engine process starts from. options: SpeechSettings.options(). Raises Misconfigured."""
+    return SpeechRenderer(make_engine(options["engine"], options), slots=options["slots"])
+
+
+class SpeechRenderer:
+    """workers.engine.Engine around a SpeechEngine.
+
+    slots: units at once; the shell never has more in work.
+    """
+
+    def __init__(self, engine: SpeechEngine, slots: int) -> None:
+        self._engine = engine
+        self._slots = slots
+
+    def load(self) -> EngineInfo:
+        """Load the engine; speak the probe to warm up, and again to measure. Raises ModelMissing or EngineError."""
+        self._engine.load()
+        voices = self._engine.voices()
+        if not voices:
+            raise EngineError(f"engine {self._engine.name} is loaded but has no voice")
+        voice = MODELS[self._engine.model].default_voice
+        if voice not in voices:
+            voice = voices[0]
+        self._probe(voice)
+        started = time.perf_counter()
+        seconds = self._probe(voice).size / CANONICAL_RATE
+        xrt = seconds / max(time.perf_counter() - started, 1e-6)
+        self._check_probe(voice, seconds)
+        asked, active = self._engine.devices()
+        logger.info(
+            "speech engine is ready",
+            extra={"engine": self._engine.name, "device": active, "probe_s": round(seconds, 2), "xrt": round(xrt, 2)},
+        )
+        return EngineInfo(
+            name=self._engine.name, model=self._engine.model, device_asked=asked, device_active=active, voices=voices,
+            slots=self._slots, probe_xrt=xrt,
+        )  # fmt: skip
+
+    def render(self, request: UnitRequest, stop: threading.Event) -> Output:
+        """One audio record without the headers `a` and `w`: the shell has them. Raises UnitFailed, EngineStopped."""
+        started = time.perf_counter()
+        recipe = request.recipe
+        samples = self._speak(
+            request.text, recipe["voice"], recipe["language"], recipe["speed"], quick=request.alone, stop=stop
+        )
+        body = encode_chunk(samples)
+        duration_ms = round(1000 * samples.size / CANONICAL_RATE)
+        gen_ms = max(1, round(1000 * (time.perf_counter() - started)))
+        headers = {
+            "i": request.index, "d": duration_ms, "t": request.text.rstrip(), "n": samples.size, "g": gen_ms,
+            "engine": self._engine.name,
+        }  # fmt: skip
+        return Output("audio", headers, body, duration_ms=duration_ms, gen_ms=gen_ms)
+
+    def _speak(
+        self, text: str, voice: str, language: str, speed: float, *, quick: bool, stop: threading.Event
+    ) -> Samples:
+        raw = self._engine.speak(text, voice=voice, language=language, speed=speed, quick=quick, stop=stop)
+        if raw.size == 0:
+            return np.zeros(round(SILENT_UNIT_S * CANONICAL_RATE), np.float32)
+        if not np.isfinite(raw).all():
+            raise UnitFailed("the model made NaN or infinity")
+        if not raw.any():
+            raise UnitFailed("the model made nothing but zeros")
+        return trim(raw, pause_after(text) / speed)
+
+    def _probe(self, voice: str) -> Samples:
+        language = VOICES[voice].language
+        return self._speak(PROBE, voice, language, 1.0, quick=False, stop=threading.Event())
+
+    def _check_probe(self, voice: str, seconds: float) -> None:
+        """Raises EngineError. A voice that is not the default one has a tempo of its own: only nonsense is caught."""
+        wanted = PROBE_SECONDS[self._engine.model]
+        tolerance = PROBE_TOLERANCE if voice == MODELS[self._engine.model].default_voice else 0.6
+        if not abs(seconds - wanted) <= tolerance * wanted:
+            raise EngineError(
+                f"engine {self._engine.name}, voice {voice}: the probe lasts {seconds:.2f} s, it should last"
+                f" {wanted:.2f} s; the model or its libraries do not fit this machine"
+            )
