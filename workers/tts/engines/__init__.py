@@ -12,25 +12,25 @@ from workers.tts.speech import SpeechEngine
 
 
 def _kokoro_onnx(options: Mapping[str, Any]) -> SpeechEngine:
-    from workers.tts.engines.kokoro_onnx import KokoroOnnx
+    from workers.tts.engines.kokoro_onnx import KokoroOnnx  # noqa: PLC0415
 
     return KokoroOnnx(Path(options["model_dir"]), device=options.get("device", "cpu"))
 
 
 def _kokoro(options: Mapping[str, Any]) -> SpeechEngine:
-    from workers.tts.engines.kokoro_torch import KokoroTorch
+    from workers.tts.engines.kokoro_torch import KokoroTorch  # noqa: PLC0415
 
     return KokoroTorch(Path(options["model_dir"]), device=options.get("device", "auto"))
 
 
-def _espeak(options: Mapping[str, Any]) -> SpeechEngine:
-    from workers.tts.engines.espeak import Espeak
+def _espeak(options: Mapping[str, Any]) -> SpeechEngine:  # noqa: ARG001
+    from workers.tts.engines.espeak import Espeak  # noqa: PLC0415
 
     return Espeak()
 
 
 def _tone(options: Mapping[str, Any]) -> SpeechEngine:
-    from workers.tts.engines.tone import Tone
+    from workers.tts.engines.tone import Tone  # noqa: PLC0415
 
     xrt = options.get("tone_xrt")
     return Tone(math.inf if xrt is None else float(xrt))

@@ -50,9 +50,9 @@ class Espeak:
         text: str,
         *,
         voice: str,
-        language: str,
+        language: str,  # noqa: ARG002
         speed: float,
-        quick: bool,
+        quick: bool,  # noqa: ARG002
         stop: threading.Event,
     ) -> Samples:
         """Speak in the voice's own language. Raises UnitFailed, EngineStopped."""

@@ -81,7 +81,7 @@ class KokoroTorch:
         voice: str,
         language: str,
         speed: float,
-        quick: bool,
+        quick: bool,  # noqa: ARG002
         stop: threading.Event,
     ) -> Samples:
         """Speak; a text of more than 510 phonemes is spoken in parts. Raises UnitFailed, EngineStopped."""
@@ -98,7 +98,7 @@ class KokoroTorch:
             return parts[0] if parts else np.empty(0, np.float32)
         return np.concatenate([*(trim(part, CLAUSE_PAUSE_S / speed) for part in parts[:-1]), parts[-1]])
 
-    def _infer(self, spelled: str, style: Any, speed: float) -> Samples:
+    def _infer(self, spelled: str, style: Any, speed: float) -> Samples:  # noqa: ANN401  a tensor
         try:
             with self._torch.inference_mode():
                 audio = self._model(spelled, style, speed=speed)

@@ -51,10 +51,10 @@ class Tone:
         self,
         text: str,
         *,
-        voice: str,
-        language: str,
+        voice: str,  # noqa: ARG002
+        language: str,  # noqa: ARG002
         speed: float,
-        quick: bool,
+        quick: bool,  # noqa: ARG002
         stop: threading.Event,
     ) -> Samples:
         """60 ms per character at speed 1. Raises EngineStopped."""
