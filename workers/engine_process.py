@@ -71,7 +71,8 @@ class EngineProcess:
         await self._alive()
         assert self._writer is not None  # noqa: S101  (set by start)
         key = next(self._keys)
-        done = self._waiting[key] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = done
         self._writer.write(
             wire.pack({"op": "render", "key": key, "index": index, "text": text, "recipe": dict(recipe)})
         )

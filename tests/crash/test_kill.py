@@ -28,6 +28,7 @@ XRT = 20.0
 
 @pytest.fixture(scope="module")
 def story() -> str:
+    """As many units as sentences, one more for the short first one."""
     return text.normalise(" ".join(f"This is sentence number {n} of a story." for n in range(SENTENCES)))
 
 

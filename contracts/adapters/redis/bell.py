@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contracts.adapters.redis.connection import guarded
+from contracts.adapters.redis.connection import as_text, guarded
 from contracts.topology import log_keys
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class RedisBell:
                 logger.warning("bell lost its connection", extra={"error": str(exc)})
                 await asyncio.sleep(RECONNECT_S)
                 message = None
-            if message is not None and (job := self._jobs.get(_text(message["channel"]))) is not None:
+            if message is not None and (job := self._jobs.get(as_text(message["channel"]))) is not None:
                 yield job
             if loop.time() >= due:
                 due = loop.time() + POLL_S
@@ -74,6 +74,3 @@ class RedisBell:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
         await self._redis.aclose()
 
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

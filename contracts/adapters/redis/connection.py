@@ -77,3 +77,8 @@ class Scripts:
     async def call(self, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401  each verb answers in its own shape
         """Run one verb on one hash slot."""
         return await self._scripts[verb](keys=list(keys), args=list(args))
+
+
+def as_text(value: bytes | str) -> str:
+    """redis-py types every answer as either; ours are bytes."""
+    return value.decode() if isinstance(value, bytes) else value

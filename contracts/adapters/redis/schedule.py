@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
-from contracts.adapters.redis.connection import Scripts, guarded
+from contracts.adapters.redis.connection import Scripts, as_text, guarded
 from contracts.jobs import WorkerInfo
 from contracts.ports import Backlog, Claim
 from contracts.topology import MAX_ATTEMPTS, lane_keys
@@ -74,8 +74,8 @@ class RedisScheduler:
     @guarded
     async def ahead(self, lane: Lane, unit: Unit) -> int | None:
         """See Scheduler.ahead."""
-        rank: int | None = await self._redis.zrank(self._keys(lane, "due")[0], str(unit))
-        return rank
+        rank = await self._redis.zrank(self._keys(lane, "due")[0], str(unit))
+        return rank if isinstance(rank, int) else None
 
     @guarded
     async def backlog(self, lane: Lane) -> Backlog:
@@ -105,7 +105,7 @@ class RedisScheduler:
         now = await self._now_ms()
         known: list[WorkerInfo] = []
         for worker, value in (await self._redis.hgetall(key)).items():
-            until, _, info = value.decode().partition("|")
+            until, _, info = as_text(value).partition("|")
             if int(until) >= now:
                 known.append(WorkerInfo.model_validate(json.loads(info)))
             else:
