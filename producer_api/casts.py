@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -28,6 +29,7 @@ BULK_DELAY_MS = 24 * 3_600_000
 FIRST_TICKETS = 64
 """Tickets confirmed before the answer; the rest follow behind it. A lost one costs an idle poll, not its unit."""
 TITLE_CHARS = 200
+LOADED_S = 1.0
 LONG_TEXT_CHARS = 20_000
 """Longer texts are split off the event loop."""
 
@@ -118,6 +120,7 @@ class Casts:
         self._ttl_ms = retention_s * 1000
         self._max_chars = max_text_chars
         self._behind: set[asyncio.Task[None]] = set()
+        self._known_voices: dict[Lane, tuple[float, frozenset[str]]] = {}
 
     async def post(self, request: CastRequest, tenant: str = "") -> tuple[bool, str]:
         """Open the cast of this recipe, or find it and submit what is missing. (is new, id).
@@ -165,11 +168,19 @@ class Casts:
 
     async def _check_loaded(self, lane: Lane, voice: str) -> None:
         """Refuse a voice that no worker has; while no worker is known, one that has it may come."""
-        workers = await self._scheduler.workers(lane)
-        loaded = {v for w in workers for v in w.voices}
+        loaded = await self._loaded(lane)
         for part, _ in voices.parse_mix(voice):
-            if workers and part.id not in loaded:
+            if loaded and part.id not in loaded:
                 raise UnknownVoice(part.id, "no worker has its data; `castline models pull` may get it")
+
+    async def _loaded(self, lane: Lane) -> frozenset[str]:
+        """Voices of the lane's workers, asked for at most once in LOADED_S: it stands in the way of every POST."""
+        until, known = self._known_voices.get(lane, (0.0, frozenset[str]()))
+        now = time.monotonic()
+        if not known or now >= until:
+            known = frozenset(v for w in await self._scheduler.workers(lane) for v in w.voices)
+            self._known_voices[lane] = (now + LOADED_S, known)
+        return known
 
     async def _supply(self, status: LogStatus, units: Sequence[str], recipe: SpeechRecipe) -> None:
         """Submit the units that are not committed, and publish a ticket for each if any of them was not known."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import uvloop
 from prometheus_client import start_http_server
 
 from contracts.adapters import open_source, open_store
@@ -27,7 +28,7 @@ def run_worker(lane: Lane, factory: str, options: Mapping[str, Any], settings: W
     logging.basicConfig(level=settings.log_level, format="%(asctime)s worker %(name)s %(levelname)s %(message)s")
     failed = False
     try:
-        asyncio.run(_work(lane, factory, options, settings))
+        uvloop.run(_work(lane, factory, options, settings))
     except* CastlineError as group:
         failed = True
         for exc in group.exceptions:
