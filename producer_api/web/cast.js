@@ -11,6 +11,7 @@ const POLL_LIVE_MS = 10_000;
 const REMEMBER_MS = 2_000;
 const STEP_S = 5;
 const WORTH_RESUMING_S = 3;
+const LONG_TITLE = 60;
 
 /** The line under the title changes with every sentence; only these are read aloud. */
 const ANNOUNCED = { waiting: "Waiting", live: "Being made", done: "Complete", cancelled: "Stopped", failed: "Failed" };
@@ -29,6 +30,7 @@ let status = null;
 let resumeAt = Number(recall("localStorage", memory)) || 0;
 let rememberedAt = 0;
 let dragging = false;
+let stale = false;
 
 async function fetchBody(unit) {
   const response = await fetch(`${api}/records/${unit.seq}`);
@@ -43,6 +45,7 @@ const onRecord = {
   meta: ({ title }) => {
     if (!title) return;
     $("title").textContent = title;
+    $("title").classList.toggle("long", title.length > LONG_TITLE);
     document.title = `${title} · castline`;
   },
   audio: (record) => player.append(record),
@@ -64,7 +67,7 @@ function finish(outcome) {
 follower.addEventListener("record", ({ detail: record }) => {
   onRecord[record.e]?.(record);
   if (state === "waiting") setState("waiting"); // the first unit ends the wait, before the API is asked again
-  showState();
+  stale = true; // a replay brings hundreds of records per frame
 });
 follower.addEventListener("unknown", () => {
   setState("unknown");
@@ -109,6 +112,7 @@ function setState(next) {
 }
 
 function showState() {
+  stale = false;
   const unknown = state === "unknown";
   const early = !unknown && player.units.length === 0 && !follower.over && status !== null;
   const live = !follower.over && (state === "live" || state === "waiting");
@@ -160,6 +164,7 @@ function keepPosition() {
 }
 
 function draw() {
+  if (stale) showState();
   const { currentTime, duration, over, state: playing } = player;
   const expected = Math.max(duration, over ? 0 : expectedDuration());
   const scale = (seconds) => (expected > 0 ? `${(100 * seconds) / expected}%` : "0%");

@@ -1,4 +1,4 @@
-/** The sentences of a cast as a list of buttons: one tab stop, arrows inside, the current one in view. */
+/** The sentences of a cast as lists of buttons: one tab stop, arrows inside, the current one in view. */
 
 import { RATE } from "./chunks.js";
 import { clock } from "./words.js";
@@ -6,19 +6,23 @@ import { clock } from "./words.js";
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 const HANDS_OFF_MS = 4_000;
 
+/** A book has thousands of sentences; browsers skip the layout of whole blocks that are out of view (see style.css). */
+const BLOCK = 100;
+
 /** Event `choose` (detail: the unit): a sentence was clicked, or Enter was pressed on it. */
 export class Transcript extends EventTarget {
-  #list;
+  #root;
+  #items = [];
   #units = [];
   #current = -1;
   #stop = 0; // the one that Tab reaches
   #touchedAt = -Infinity;
 
-  constructor(list) {
+  constructor(root) {
     super();
-    this.#list = list;
-    list.addEventListener("click", (event) => this.#click(event));
-    list.addEventListener("keydown", (event) => this.#key(event));
+    this.#root = root;
+    root.addEventListener("click", (event) => this.#click(event));
+    root.addEventListener("keydown", (event) => this.#key(event));
     for (const type of ["wheel", "touchmove"]) {
       addEventListener(type, () => (this.#touchedAt = performance.now()), { passive: true });
     }
@@ -40,12 +44,23 @@ export class Transcript extends EventTarget {
     const item = document.createElement("li");
     item.append(button);
     if (unit.skipped) this.#label(item, `not spoken: ${unit.reason || "it failed"}`);
-    this.#list.append(item);
+    this.#items.push(item);
+    this.#block(at).append(item);
+  }
+
+  /** The list that the next row goes to. */
+  #block(at) {
+    if (at % BLOCK === 0) {
+      const block = document.createElement("ol");
+      block.start = at + 1;
+      this.#root.append(block);
+    }
+    return this.#root.lastElementChild;
   }
 
   /** This browser can not play it. */
   markBroken(unit) {
-    this.#label(this.#list.children[unit.index], "not playable in this browser");
+    this.#label(this.#items[unit.index], "not playable in this browser");
   }
 
   #label(item, why) {
@@ -60,25 +75,24 @@ export class Transcript extends EventTarget {
   show(unit) {
     const index = unit?.index ?? -1;
     if (index === this.#current) return;
-    this.#list.children[this.#current]?.removeAttribute("aria-current");
+    this.#items[this.#current]?.removeAttribute("aria-current");
     this.#current = index;
-    const item = this.#list.children[index];
+    const item = this.#items[index];
     if (!item) return;
     item.setAttribute("aria-current", "true");
-    if (!this.#list.contains(document.activeElement)) this.#moveStop(index);
+    if (!this.#root.contains(document.activeElement)) this.#moveStop(index);
     if (performance.now() - this.#touchedAt < HANDS_OFF_MS) return;
     item.scrollIntoView({ block: "center", behavior: stillness.matches ? "auto" : "smooth" });
   }
 
   #moveStop(index) {
-    this.#list.children[this.#stop]?.firstElementChild.setAttribute("tabindex", "-1");
+    this.#items[this.#stop]?.firstElementChild.setAttribute("tabindex", "-1");
     this.#stop = index;
-    this.#list.children[index].firstElementChild.tabIndex = 0;
+    this.#items[index].firstElementChild.tabIndex = 0;
   }
 
   #indexOf(target) {
-    const item = target.closest("li");
-    return item === null ? -1 : Array.prototype.indexOf.call(this.#list.children, item);
+    return this.#items.indexOf(target.closest("li"));
   }
 
   #click(event) {
@@ -95,7 +109,7 @@ export class Transcript extends EventTarget {
     const last = this.#units.length - 1;
     const index = Math.min(last, Math.max(0, this.#indexOf(event.target) + step));
     this.#moveStop(index);
-    this.#list.children[index].firstElementChild.focus();
+    this.#items[index].firstElementChild.focus();
     event.preventDefault();
   }
 }

@@ -18,11 +18,12 @@ export function roughly(seconds) {
   return `about ${Math.round(seconds / 360) / 10} h`;
 }
 
-export const sentences = (count) => (count === 1 ? "1 sentence" : `${count.toLocaleString("en")} sentences`);
+/** Units are sentences, and clauses of the first one. */
+export const parts = (count) => (count === 1 ? "1 part" : `${count.toLocaleString("en")} parts`);
 
 /** The line under the title. made: units received; seconds: of audio received; status: of the API, or null. */
 export function stateLine(state, made, seconds, status) {
-  const of = status?.units > made ? `${made.toLocaleString("en")} of ${sentences(status.units)}` : sentences(made);
+  const of = status?.units > made ? `${made.toLocaleString("en")} of ${parts(status.units)}` : parts(made);
   const pace = status?.xrt > 0 ? `, ${status.xrt.toFixed(1)} times as fast as speech` : "";
   switch (state) {
     case "waiting":
@@ -30,7 +31,7 @@ export function stateLine(state, made, seconds, status) {
     case "live":
       return `Being made: ${of}${pace}`;
     case "done":
-      return `Made: ${sentences(made)}, ${clock(seconds)}`;
+      return `Made: ${parts(made)}, ${clock(seconds)}`;
     case "cancelled":
       return `Stopped before its end: ${of}`;
     case "failed":
@@ -41,10 +42,11 @@ export function stateLine(state, made, seconds, status) {
 }
 
 /** What to say before the first sound. */
-export function waitingLine({ state, position, eta_ms: eta }) {
+export function waitingLine({ state, position, eta_ms: eta, workers }) {
+  if (workers === 0) return "No worker is running now. It will be spoken as soon as one is there.";
   const when = Number.isFinite(eta) && eta > 0 ? ` First sound in ${roughly(eta / 1000)}.` : "";
-  if (state === "waiting" && position > 0) return `In line: place ${position.toLocaleString("en")}.${when}`;
-  return `The first sentence is being spoken.${when}`;
+  if (state !== "waiting") return `The first sentence is being spoken.${when}`;
+  return position > 0 ? `In line: ${parts(position)} of other casts come first.${when}` : `Next in line.${when}`;
 }
 
 /** Web storage throws where it is forbidden or full; without it a page only forgets. */
@@ -79,6 +81,6 @@ export async function ask(url, options) {
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return { body };
   const detail = body?.detail || body?.title || `The server answered ${response.status}.`;
-  const field = typeof body?.field === "string" ? body.field : "";
+  const field = body?.field?.split(".").pop() ?? "";
   return { problem: { status: response.status, detail, field } };
 }

@@ -60,6 +60,8 @@ class FakeCast:
         """The offset of every follow connection."""
         self.fetched: list[int] = []
         """Seqs whose body was asked for by themselves."""
+        self.overlap = 0
+        """Records that a follower is sent again when it returns."""
         self.position: int | None = 2
         self.grown = asyncio.Event()
         self.sockets: set[WebSocket] = set()
@@ -201,7 +203,7 @@ class FakeFront:
         cast.requests.append(at)
         cast.sockets.add(socket)
         try:
-            await _send_all(socket, cast, at)
+            await _send_all(socket, cast, max(0, at - cast.overlap))
         except (WebSocketDisconnect, RuntimeError):
             return  # cut by the test, or the page is gone
         finally:

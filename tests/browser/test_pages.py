@@ -10,10 +10,12 @@ from browser.listening import PLAYER, open_cast
 def test_before_the_first_sound_it_tells_the_place_in_line(page: Page, front: FakeFront) -> None:
     cast = front.cast()
     open_cast(page, front, cast)
-    page.wait_for("document.querySelector('#waiting').textContent === 'In line: place 2. First sound in about 40 s.'")
+    page.wait_for(
+        "document.querySelector('#waiting').textContent === 'In line: 2 parts of other casts come first. First sound in about 40 s.'"
+    )
     page.click("#play")
-    cast.position = 1
-    page.wait_for("document.querySelector('#waiting').textContent.startsWith('In line: place 1.')")
+    cast.position = 0
+    page.wait_for("document.querySelector('#waiting').textContent.startsWith('Next in line.')")
     cast.speak(1)
     page.wait_for(f"{PLAYER}.state === 'playing'")
     page.wait_for("document.querySelector('#waiting').hidden")
@@ -28,7 +30,7 @@ def test_stopping_takes_two_clicks(page: Page, front: FakeFront) -> None:
     page.click("#stop")
     assert not cast.records[-1].terminal
     page.click("#stop")
-    page.wait_for("document.querySelector('#state').textContent === 'Stopped before its end: 1 of 6 sentences'")
+    page.wait_for("document.querySelector('#state').textContent === 'Stopped before its end: 1 of 6 parts'")
     assert page.complaints() == []
 
 
@@ -38,7 +40,7 @@ def test_a_failure_is_said_in_words(page: Page, front: FakeFront) -> None:
     cast.end("error", title="Out of workers", detail="Every worker has gone away.")
     open_cast(page, front, cast)
     page.wait_for("document.querySelector('#problem').textContent === 'Every worker has gone away.'")
-    assert page.evaluate("document.querySelector('#state').textContent") == "Failed: 1 of 6 sentences"
+    assert page.evaluate("document.querySelector('#state').textContent") == "Failed: 1 of 6 parts"
 
 
 def test_an_unknown_cast_is_said_in_words(page: Page, front: FakeFront) -> None:
