@@ -54,7 +54,7 @@ class KokoroOnnx:
     name = "kokoro-onnx"
     model = "kokoro"
 
-    def __init__(self, model_dir: Path, *, device: str = "cpu", lean: bool = True, quick_session: bool = True) -> None:
+    def __init__(self, model_dir: Path, *, device: str = "cpu", lean: bool = False, quick_session: bool = True) -> None:
         self._dir = model_dir
         self._device = device
         self._lean = lean
