@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -62,10 +63,10 @@ def namespace() -> str:
 
 
 @pytest.fixture
-async def real(redis_url: str, amqp_url: str, namespace: str) -> AsyncIterator[Address]:
+def real(redis_url: str, amqp_url: str, namespace: str) -> Iterator[Address]:
     """Redis + RabbitMQ under a namespace of its own; queues are deleted afterwards."""
     yield Address(redis_url, amqp_url, namespace)
-    await delete_queues(amqp_url, namespace)
+    asyncio.run(delete_queues(amqp_url, namespace))
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
-from workers.tts.render import build
 
 from contracts import text
 from contracts.adapters import Address
@@ -20,6 +19,7 @@ from load_tests.reader import Event, follow
 from load_tests.services import RabbitServer, RedisServer
 from load_tests.system import System, system
 from workers.engine import UnitRequest
+from workers.tts.render import build
 
 SENTENCES = 24
 XRT = 20.0
