@@ -37,19 +37,20 @@ AUDIBLE = 0.01 * 32768
 NAMES = ("Anna", "Peter", "Maria", "Simon", "Clara", "Henry", "Julia", "Oscar", "Laura", "Felix", "Emily", "Jacob")
 PAIR = "{name} found a small boat near the old harbour. The water was calm and very clear."
 TALE = (
-    "{name} had lived beside the river for as long as anyone in the village could remember, and knew every stone of it. "
-    "In spring the water rose over the lower path, and the children were sent home along the hill. In summer it sank so "
-    "far that one could walk across with dry feet, if one knew where to step. Nobody had drowned there for forty years. "
-    "Then came the autumn of the great rain. For eleven days it fell without a pause, on the roofs, on the fields, and on "
-    "the mill that had stood empty since the war. On the twelfth day the bridge began to move. It was {name} who heard it "
-    "first, a low and patient groan like that of a cow before it calves, and who ran from door to door in the dark. By "
-    "midnight every family stood on the hill under borrowed blankets. They watched the lanterns of the mill go out one by "
-    "one, although nobody had lit them. At dawn there was no bridge. There was no mill either, only a brown sea that "
-    "reached as far as the church, and on it, turning slowly, the door of the school. Years later they asked how anyone "
-    "could have known. {name} never gave the same answer twice. To the priest it was a dream, to the mayor a broken drain, "
-    "and to the children, who believed it, the river itself. What is certain is that the new bridge stands a little "
-    "higher, and that on the night of the first great rain of every year somebody puts a lantern on it. Nobody has ever "
-    "been seen doing so, and nobody has ever asked."
+    "{name} had lived beside the river for as long as anyone in the village could remember, and knew every stone "
+    "of it. In spring the water rose over the lower path, and the children were sent home along the hill. In "
+    "summer it sank so far that one could walk across with dry feet, if one knew where to step. Nobody had "
+    "drowned there for forty years. Then came the autumn of the great rain. For eleven days it fell without a "
+    "pause, on the roofs, on the fields, and on the mill that had stood empty since the war. On the twelfth day "
+    "the bridge began to move. It was {name} who heard it first, a low and patient groan like that of a cow "
+    "before it calves, and who ran from door to door in the dark. By midnight every family stood on the hill "
+    "under borrowed blankets. They watched the lanterns of the mill go out one by one, although nobody had lit "
+    "them. At dawn there was no bridge. There was no mill either, only a brown sea that reached as far as the "
+    "church, and on it, turning slowly, the door of the school. Years later they asked how anyone could have "
+    "known. {name} never gave the same answer twice. To the priest it was a dream, to the mayor a broken drain, "
+    "and to the children, who believed it, the river itself. What is certain is that the new bridge stands a "
+    "little higher, and that on the night of the first great rain of every year somebody puts a lantern on it. "
+    "Nobody has ever been seen doing so, and nobody has ever asked."
 )
 
 
@@ -107,7 +108,7 @@ def peer(home: Path, models: Path) -> Iterator[str]:
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", PEER], check=True)
     voices = home / "voices.npz"
     row = np.fromfile(models / "voices" / f"{VOICE}.bin", np.float32).reshape(-1, 1, 256)
-    np.savez(voices, **{VOICE: row})
+    np.savez(voices, **{VOICE: row})  # type: ignore[arg-type]
     port = free_port()
     environment = {
         **os.environ,

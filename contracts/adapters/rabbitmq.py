@@ -19,7 +19,6 @@ from aio_pika.abc import (
     AbstractIncomingMessage,
     AbstractQueue,
     AbstractRobustConnection,
-    Arguments,
 )
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 from pydantic import BaseModel, ValidationError
@@ -81,7 +80,7 @@ async def declare_lane(channel: AbstractChannel, namespace: str, lane: Lane) -> 
     )
     name = namespace + queue_name(lane)
     await dead.bind(exchange, routing_key=name, timeout=CALL_TIMEOUT_S)
-    arguments: Arguments = {**JOB_QUEUE_ARGUMENTS, "x-dead-letter-exchange": namespace + DEAD_EXCHANGE}
+    arguments: dict[str, Any] = {**JOB_QUEUE_ARGUMENTS, "x-dead-letter-exchange": namespace + DEAD_EXCHANGE}
     return await channel.declare_queue(name, durable=True, arguments=arguments, timeout=CALL_TIMEOUT_S)
 
 

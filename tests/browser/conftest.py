@@ -16,6 +16,8 @@ from typing import NoReturn
 import pytest
 from browser import bidi, fakefront
 
+from load_tests.services import install
+
 
 @pytest.fixture(scope="session", params=["chromium", "firefox"])
 def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[bidi.Session]:
@@ -46,8 +48,8 @@ def front() -> Iterator[fakefront.FakeFront]:
 
 def find(program: str, *, package: str | None = None) -> str:
     """Path of a program; skips the test without it, fails under CI."""
-    found = shutil.which(program)
-    return found if found is not None else _missing(program, package or program)
+    found = shutil.which(program) or (install(package or program) and shutil.which(program))
+    return found or _missing(program, package or program)
 
 
 def _missing(program: str, package: str) -> NoReturn:

@@ -4,7 +4,7 @@ eSpeak drops punctuation, but Kokoro hears its melody in it. So the text is cut 
 the dot of "3.14" or "Mr."), the pieces are spoken, and the marks are put back in between.
 """
 
-# ruff: noqa: RUF001  phonetic letters look like others; that is what they are here for
+
 
 from __future__ import annotations
 

@@ -36,6 +36,6 @@ class SpeechSettings(BaseSettings):
             "engine": self.engine,
             "slots": slots,
             "device": self.device,
-            "model_dir": str(self.model_dir),
+            "model_dir": str(self.model_dir / self.engine),
             "tone_xrt": tone_xrt,
         }
