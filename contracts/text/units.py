@@ -1,0 +1,71 @@
+"""A text in the units that are spoken, logged and shown one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import regex
+
+from contracts.text.clauses import cut_long
+from contracts.text.normal import speakable
+from contracts.text.opening import opening_end
+from contracts.text.sentences import sentences
+from contracts.text.weight import HARD, weigh
+
+_OPENS = regex.compile(r"[\s\p{Ps}\p{Pi}\"'¿¡*#>•-]+")
+"""Marks that belong to what follows, unless a paragraph ends behind them."""
+
+
+def split_units(text: str, language: str) -> list[str]:
+    """The units of a text, each with the blanks behind it; joined they are the text.
+
+    One sentence is one unit, but for the first (short: somebody waits for it) and for those too long for an engine.
+    Each unit holds something speakable, unless that would make it too long.
+    """
+    whole = _voiced(sentences(text, language))
+    return list(_voiced(_parts(whole, language)))
+
+
+def _parts(whole: Iterable[str], language: str) -> Iterator[str]:
+    for n, sentence in enumerate(whole):
+        end = opening_end(sentence, language) if n == 0 else len(sentence)
+        yield from cut_long(sentence[:end])
+        if end < len(sentence):
+            yield from cut_long(sentence[end:])
+
+
+def _voiced(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces, silent ones joined to a neighbour: to the one before, or behind if they open something."""
+    held = silent = ""
+    for piece in pieces:
+        if speakable(piece):
+            if held:
+                yield held
+            held = piece
+            if silent:
+                if _fits(silent, piece):
+                    held = silent + piece
+                else:
+                    yield silent
+                silent = ""
+        elif held and not silent and _fits(held, piece) and not _opens(piece):
+            held += piece
+        elif silent and not _fits(silent, piece):
+            if held:
+                yield held
+                held = ""
+            yield silent
+            silent = piece
+        else:
+            silent += piece
+    if held and silent and _fits(held, silent):
+        held, silent = held + silent, ""
+    yield from (rest for rest in (held, silent) if rest)
+
+
+def _opens(piece: str) -> bool:
+    return not piece.endswith("\n") and _OPENS.fullmatch(piece) is not None
+
+
+def _fits(before: str, after: str) -> bool:
+    return (len(before) + len(after)) * 4 <= HARD and weigh(before) + weigh(after) <= HARD
