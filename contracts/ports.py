@@ -163,6 +163,15 @@ class LogReader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A log may have grown. record: what was appended, if the news brought it along; the log holds the same bytes."""
+
+    job: str
+    epoch: str = ""
+    record: Record | None = None
+
+
 class Bell(Protocol):
     """Tells one front process which logs have grown. It may ring too often, and is backed by a slow poll."""
 
@@ -174,8 +183,8 @@ class Bell(Protocol):
         """Do not."""
         ...
 
-    def rings(self) -> AsyncIterator[str]:
-        """Ids of watched logs that may have grown. One consumer per process."""
+    def rings(self) -> AsyncIterator[Ring]:
+        """News of watched logs. One consumer per process."""
         ...
 
     async def close(self) -> None:

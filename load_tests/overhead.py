@@ -26,14 +26,16 @@ from load_tests.reader import events
 from load_tests.services import own_redis, shared_rabbitmq
 from load_tests.system import System, system
 
-SENTENCE = "Sentence number {n} is short."
+SENTENCE = "Number {n:04d} of run {run}."
+"""A short clause, as the first unit of every cast is."""
+RUN = uuid4().hex[:8]
 WARM_UP = 20
 
 
 async def one(client: httpx.AsyncClient, url: str, n: int) -> tuple[float, float, float]:
     """(POST answered, audio at the reader, engine time) in ms since the POST was sent."""
     began = time.perf_counter()
-    answer = await client.post(f"{url}/v1/casts", json={"text": SENTENCE.format(n=n) + uuid4().hex, "voice": "tone"})
+    answer = await client.post(f"{url}/v1/casts", json={"text": SENTENCE.format(n=n, run=RUN), "voice": "tone"})
     answered = time.perf_counter()
     assert answer.status_code == 201, answer.text
     arrived = engine = 0.0
@@ -48,7 +50,7 @@ async def measure(url: str, count: int) -> list[tuple[float, float, float]]:
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
         for n in range(WARM_UP):
             await one(client, url, n)
-        return [await one(client, url, n) for n in range(count)]
+        return [await one(client, url, WARM_UP + n) for n in range(count)]
 
 
 def report(name: str, values: list[float]) -> None:
@@ -60,7 +62,7 @@ def report(name: str, values: list[float]) -> None:
 
 def run(address: Address, count: int, engine_ms: float) -> None:
     """Start a system, measure, print."""
-    spoken_ms = 60 * len(SENTENCE.format(n=100) + uuid4().hex)
+    spoken_ms = 60 * len(SENTENCE.format(n=0, run=RUN))
     xrt = spoken_ms / engine_ms if engine_ms else float("inf")
     with tempfile.TemporaryDirectory() as directory, system(address, Path(directory)) as running:
         start(running, xrt)

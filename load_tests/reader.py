@@ -32,18 +32,19 @@ class Event:
 
 
 async def events(client: httpx.AsyncClient, url: str, job: str, last: int | None = None) -> AsyncIterator[Event]:
-    """Events of one connection. Raises httpx.HTTPError when it breaks, StopAsyncIteration at the terminal record."""
+    """Events of one connection, to its end. Raises httpx.HTTPError when it breaks before the terminal record."""
     headers = {} if last is None else {"Last-Event-ID": str(last)}
     async with client.stream("GET", f"{url}/v1/casts/{job}/records?live=sse", headers=headers) as response:
         response.raise_for_status()
+        ended = False
         async for line in response.aiter_lines():
             if line.startswith("data: "):
                 raw = line.removeprefix("data: ")
                 event = Event(raw, time.perf_counter(), json.loads(raw))
+                ended = event.record["e"] in TERMINAL
                 yield event
-                if event.record["e"] in TERMINAL:
-                    return
-    raise httpx.RemoteProtocolError("the stream ended without a terminal record")
+    if not ended:
+        raise httpx.RemoteProtocolError("the stream ended without a terminal record")
 
 
 async def follow(urls: list[str], job: str, *, on_event: asyncio.Queue[Event] | None = None) -> list[Event]:

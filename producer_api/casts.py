@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +15,7 @@ from contracts import text, voices
 from contracts.adapters import Store
 from contracts.errors import BrokerUnavailable, NothingToSpeak, TextTooLong, UnknownLog, UnknownVoice
 from contracts.ids import log_id, new_epoch
-from contracts.jobs import JobClass, SpeechRecipe, Ticket
+from contracts.jobs import JobClass, SpeechRecipe, Ticket, WorkerInfo
 from contracts.ports import LogStatus, NewLog, TicketPublisher
 from contracts.records import CastMeta
 from contracts.topology import speech_lane
@@ -29,7 +29,7 @@ BULK_DELAY_MS = 24 * 3_600_000
 FIRST_TICKETS = 64
 """Tickets confirmed before the answer; the rest follow behind it. A lost one costs an idle poll, not its unit."""
 TITLE_CHARS = 200
-LOADED_S = 1.0
+WORKERS_S = 1.0
 LONG_TEXT_CHARS = 20_000
 """Longer texts are split off the event loop."""
 
@@ -120,10 +120,10 @@ class Casts:
         self._ttl_ms = retention_s * 1000
         self._max_chars = max_text_chars
         self._behind: set[asyncio.Task[None]] = set()
-        self._known_voices: dict[Lane, tuple[float, frozenset[str]]] = {}
+        self._known: dict[Lane, tuple[float, tuple[WorkerInfo, ...]]] = {}
 
-    async def post(self, request: CastRequest, tenant: str = "") -> tuple[bool, str]:
-        """Open the cast of this recipe, or find it and submit what is missing. (is new, id).
+    async def post(self, request: CastRequest, tenant: str = "") -> tuple[bool, CastView]:
+        """Open the cast of this recipe, or find it and submit what is missing. (is new, where it stands).
 
         Raises BadInput or Unavailable; whatever was written stays and the same call goes on from there.
         """
@@ -146,7 +146,7 @@ class Casts:
             if opened.status.state == "live":
                 await self._supply(opened.status, units, recipe)
         metrics.POSTED.labels("new" if opened.new else "same").inc()
-        return opened.new, job
+        return opened.new, await (self._view(opened.status, meta) if opened.new else self.view(job))
 
     async def _prepare(self, request: CastRequest) -> tuple[str, list[str], SpeechRecipe]:
         model, voice, language = voices.resolve(request.model, request.voice, request.language)
@@ -168,18 +168,18 @@ class Casts:
 
     async def _check_loaded(self, lane: Lane, voice: str) -> None:
         """Refuse a voice that no worker has; while no worker is known, one that has it may come."""
-        loaded = await self._loaded(lane)
+        loaded = {v for w in await self._workers(lane) for v in w.voices}
         for part, _ in voices.parse_mix(voice):
             if loaded and part.id not in loaded:
                 raise UnknownVoice(part.id, "no worker has its data; `castline models pull` may get it")
 
-    async def _loaded(self, lane: Lane) -> frozenset[str]:
-        """Voices of the lane's workers, asked for at most once in LOADED_S: it stands in the way of every POST."""
-        until, known = self._known_voices.get(lane, (0.0, frozenset[str]()))
+    async def _workers(self, lane: Lane) -> Sequence[WorkerInfo]:
+        """The lane's workers, asked for at most once in WORKERS_S: it stands in the way of every POST."""
+        until, known = self._known.get(lane, (0.0, ()))
         now = time.monotonic()
         if not known or now >= until:
-            known = frozenset(v for w in await self._scheduler.workers(lane) for v in w.voices)
-            self._known_voices[lane] = (now + LOADED_S, known)
+            known = tuple(await self._scheduler.workers(lane))
+            self._known[lane] = (now + WORKERS_S, known)
         return known
 
     async def _supply(self, status: LogStatus, units: Sequence[str], recipe: SpeechRecipe) -> None:
@@ -219,23 +219,26 @@ class Casts:
         page = await self._reader.read(job, 0, max_records=1)
         if page is None or not page.records:
             raise UnknownLog(job)
-        meta = page.records[0].headers
+        return await self._view(status, page.records[0].headers)
+
+    async def _view(self, status: LogStatus, meta: Mapping[str, Any]) -> CastView:
         position = eta_ms = None
-        workers = await self._scheduler.workers(status.lane) if status.state == "live" else []
-        state = status.state
-        if state == "live" and status.watermark == 0:
-            position = await self._scheduler.ahead(status.lane, Unit(job, status.epoch, 0))
+        workers: Sequence[WorkerInfo] = ()
+        if status.state == "live":
+            workers = await self._workers(status.lane)
+        if status.state == "live" and status.watermark == 0:
+            position = await self._scheduler.ahead(status.lane, Unit(status.job, status.epoch, 0))
             eta_ms = _eta_ms(position, sum(w.xrt for w in workers))
-        started = state == "live" and status.first_ms > 0
+        started = status.state == "live" and status.first_ms > 0
         return CastView(
-            id=job, state="waiting" if position is not None else state,
+            id=status.job, state="waiting" if position is not None else status.state,
             model=meta["model"], voice=meta["voice"], language=meta["language"], speed=meta["speed"],
             title=meta["title"], job_class=status.job_class, units=status.total, watermark=status.watermark,
             skipped=status.skipped, audio_ms=status.audio_ms, gen_ms=status.gen_ms,
             xrt=round(status.audio_ms / status.gen_ms, 3) if status.gen_ms else None,
             lead_ms=status.audio_ms - (status.now_ms - status.first_ms) if started else None,
             position=position, eta_ms=eta_ms, workers=len(workers), created=status.created_ms,
-            expires=status.expires_ms, links=links(job),
+            expires=status.expires_ms, links=links(status.job),
         )  # fmt: skip
 
     async def cancel(self, job: str) -> None:

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from contracts.adapters import Store, open_bell, open_publisher, open_store
 from contracts.errors import Misconfigured
-from contracts.ports import TicketPublisher
+from contracts.ports import Ring, TicketPublisher
 from producer_api import metrics
 from producer_api.audio.cache import AudioCache
 from producer_api.casts import Casts
@@ -65,7 +65,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
 async def _heed_receipts(publisher: TicketPublisher, hub: Hub) -> None:
     """A receipt is a doorbell: the feed looks at once, and the figures are counted."""
     async for receipt in publisher.receipts():
-        hub.ring(receipt.job)
+        hub.ring(Ring(receipt.job))
         metrics.FINISHED.inc()
         metrics.FINISHED_AUDIO_SECONDS.inc(receipt.audio_ms / 1000)
         logger.info("receipt", extra={"receipt": receipt.model_dump()})

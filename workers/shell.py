@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 REGISTER_S = 3.0
 REGISTRATION_TTL_MS = 10_000
+RELEASE_S = 0.02
 RETRY_S = (0.05, 2.0)
 """First and longest pause while the store does not answer."""
 XRT_WEIGHT = 0.1
@@ -64,6 +65,7 @@ class Shell:
         self._lease_ms = round(settings.lease_s * 1000)
         self._in_flight: dict[Unit, _InFlight] = {}
         self._draining = asyncio.Event()
+        self._decided: asyncio.Queue[Unit] = asyncio.Queue()
         self._xrt = info.probe_xrt
 
     def drain(self) -> None:
@@ -75,7 +77,7 @@ class Shell:
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(work())
-                for work in (self._keep_leases, self._keep_registered, self._obey_cancellations)
+                for work in (self._keep_leases, self._keep_registered, self._obey_cancellations, self._release_decided)
             ]
             slots = [group.create_task(self._slot()) for _ in range(self._info.slots)]
             await self._draining.wait()
@@ -84,6 +86,7 @@ class Shell:
             for held in self._in_flight.values():
                 held.stop.set()
             await asyncio.wait(slots)
+            await self._decided.join()
             for helper in helpers:
                 helper.cancel()
         await self._scheduler.unregister(self._lane, self._worker)
@@ -127,13 +130,13 @@ class Shell:
         try:
             task = await self._patiently(lambda: self._log.look(unit))
             if task.verdict != "RENDER":
-                return await self._release(unit, task.verdict)
+                return self._release(unit, task.verdict)
             if claim.dead:
                 output = await self._bury(claim, task)
             else:
                 output = await self._render(claim, task, held)
             committed = await self._commit(unit, output)
-            await self._release(unit, f"{output.type} {committed.verdict}")
+            self._release(unit, f"{output.type} {committed.verdict}")
             if committed.finished:
                 await self._send_receipt(unit.job, task)
         except EngineStopped:
@@ -167,10 +170,21 @@ class Shell:
             metrics.AUDIO_SECONDS.inc(output.duration_ms / 1000)
         return committed
 
-    async def _release(self, unit: Unit, outcome: str) -> bool:
+    def _release(self, unit: Unit, outcome: str) -> bool:
+        """Nobody waits for a release, and it would stand in the way of those who read what was committed: soon."""
         metrics.UNITS.labels(outcome.lower().replace(" ", "_")).inc()
-        await self._patiently(lambda: self._scheduler.release(self._lane, [unit]))
+        self._decided.put_nowait(unit)
         return True
+
+    async def _release_decided(self) -> None:
+        """Release units the log has decided, a few at a time. If we die first, their leases lapse and `look` says DUP."""
+        while True:
+            units = [await self._decided.get()]
+            await asyncio.sleep(RELEASE_S)
+            units += [self._decided.get_nowait() for _ in range(self._decided.qsize())]
+            await self._patiently(lambda units=units: self._scheduler.release(self._lane, units))  # type: ignore[misc]
+            for _ in units:
+                self._decided.task_done()
 
     async def _give_back(self, unit: Unit, *, attempted: bool) -> bool:
         """True: it was still ours, and waits for another worker now."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from contracts.errors import StoreUnavailable, UnknownLog
-from contracts.ports import Bell, LogReader
+from contracts.ports import Bell, LogReader, Ring
 from contracts.records import Record
 from producer_api import metrics
 
@@ -39,9 +39,18 @@ class _Feed:
         self.gone = False
         self.pump = asyncio.create_task(self._pump())
 
-    def ring(self) -> None:
-        """The log may have grown."""
-        self._wake.set()
+    def ring(self, news: Ring) -> None:
+        """The log may have grown. A record that came along and is the next one needs no reading."""
+        record = news.record
+        if record is None or record.seq != self._next or news.epoch != self._epoch:
+            self._wake.set()
+            return
+        self._keep(record)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._grown.set_result(None)
+        self._grown = asyncio.get_running_loop().create_future()
 
     async def _pump(self) -> None:
         while not self.gone:
@@ -61,17 +70,17 @@ class _Feed:
                 self.gone = True  # expired, or replaced by a new incarnation
             elif page.records:
                 for record in page.records:
-                    self._keep(record)
-                self._next = page.next_seq
+                    if record.seq == self._next:  # else a ring has brought it while the page was on its way
+                        self._keep(record)
             else:
                 return
-            self._grown.set_result(None)
-            self._grown = asyncio.get_running_loop().create_future()
+            self._tell()
             if self.gone:
                 return
 
     def _keep(self, record: Record) -> None:
         self._tail.append(record)
+        self._next = record.seq + 1
         self._tail_bytes += len(record.body) + len(record.head)
         while self._tail_bytes > TAIL_BYTES and len(self._tail) > 1:
             old = self._tail.popleft()
@@ -100,13 +109,13 @@ class Hub:
 
     async def run(self) -> None:
         """Pass rings on, for as long as the process lives."""
-        async for job in self._bell.rings():
-            self.ring(job)
+        async for news in self._bell.rings():
+            self.ring(news)
 
-    def ring(self, job: str) -> None:
+    def ring(self, news: Ring) -> None:
         """Wake the feed of a log, if it is followed here."""
-        if (feed := self._feeds.get(job)) is not None:
-            feed.ring()
+        if (feed := self._feeds.get(news.job)) is not None:
+            feed.ring(news)
 
     async def follow(self, job: str, start: int) -> AsyncIterator[Sequence[Record]]:
         """Runs of records from seq `start` on, as they come, until the terminal one. Raises UnknownLog."""
@@ -147,7 +156,7 @@ class Hub:
         metrics.FOLLOWERS.inc()
         try:
             await self._bell.watch(job)
-            feed.ring()  # it may have grown between the status and the watch
+            feed.ring(Ring(job))  # it may have grown between the status and the watch
             yield feed
         finally:
             metrics.FOLLOWERS.dec()

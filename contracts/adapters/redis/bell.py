@@ -1,26 +1,33 @@
-"""The bell on Redis: COMMIT publishes on the log's channel; a slow poll makes up for a lost message.
+"""The bell on Redis: COMMIT publishes what it appends on the log's channel; a slow poll makes up for a lost message.
 
 Pub/sub instead of a blocking XREAD: a channel joins a running subscription at once, while a stream can only join an
-XREAD by unblocking it, and in a cluster one XREAD can not span slots. The message carries nothing that is read: the
-log is. It leaves the server after the AOF has been synced, like every answer.
+XREAD by unblocking it, and in a cluster one XREAD can not span slots. The message leaves the server after the AOF has
+been synced, like every answer, so nobody hears what a crash could take back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contracts.adapters.redis.connection import as_text, guarded
+from contracts.ports import Ring
+from contracts.records import Record
 from contracts.topology import log_keys
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 RECONNECT_S = 0.25
+
+_PACKED = re.compile(rb"(\S+) (\d+) ([a-z]+) (\d+) ")
+"""See pack in lib.lua."""
 
 
 class RedisBell:
@@ -49,7 +56,7 @@ class RedisBell:
         self._jobs.pop(channel, None)
         await self._pubsub.unsubscribe(channel)
 
-    async def rings(self) -> AsyncIterator[str]:
+    async def rings(self) -> AsyncIterator[Ring]:
         """See Bell.rings."""
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -63,14 +70,23 @@ class RedisBell:
                 await asyncio.sleep(RECONNECT_S)
                 message = None
             if message is not None and (job := self._jobs.get(as_text(message["channel"]))) is not None:
-                yield job
+                yield _ring(job, message["data"])
             if loop.time() >= due:
                 due = loop.time() + POLL_S
                 for job in list(self._jobs.values()):
-                    yield job
+                    yield Ring(job)
 
     async def close(self) -> None:
         """See Bell.close."""
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
         await self._redis.aclose()
 
+
+def _ring(job: str, data: bytes) -> Ring:
+    match = _PACKED.match(data)
+    if match is None:
+        return Ring(job)
+    epoch, seq, kind, size = match.groups()
+    end = match.end() + int(size)
+    record = Record(int(seq), kind.decode(), json.loads(data[match.end() : end]), data[end:])
+    return Ring(job, epoch.decode(), record)

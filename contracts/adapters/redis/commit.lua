@@ -16,7 +16,7 @@ end
 local kind, headers, body, duration, gen = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local seq, skipped, audio_ms, gen_ms = tonumber(m[6]), tonumber(m[7]), tonumber(m[8]), tonumber(m[9])
 while true do
-  append(KEYS[2], seq, kind, headers, body)
+  append(KEYS[2], seq, kind, headers, body, ARGV[8], ARGV[2])
   seq, wm, audio_ms, gen_ms = seq + 1, wm + 1, audio_ms + duration, gen_ms + gen
   if kind == 'skip' then skipped = skipped + 1 end
   local staged = redis.call('HGET', KEYS[3], wm)
@@ -32,7 +32,7 @@ if m[5] == '1' and wm == total then
   finished = 1
   local xrt = gen_ms > 0 and audio_ms / gen_ms or 0
   append(KEYS[2], seq, 'eos', string.format('{"units":%d,"skipped":%d,"audio_ms":%d,"gen_ms":%d,"xrt":%.3f}',
-    total, skipped, audio_ms, gen_ms, xrt), '')
+    total, skipped, audio_ms, gen_ms, xrt), '', ARGV[8], ARGV[2])
   seq = seq + 1
   redis.call('HSET', KEYS[1], 'state', 'done')
   redis.call('DEL', KEYS[4])
@@ -42,5 +42,4 @@ if n == 0 then redis.call('HSET', KEYS[1], 'first', now_ms()) end
 redis.call('PEXPIRE', KEYS[1], ttl)
 redis.call('PEXPIRE', KEYS[2], ttl + 60000)
 redis.call('PEXPIRE', KEYS[4], ttl + 60000)
-redis.call('PUBLISH', ARGV[8], seq)
 return { 'OK', wm, finished }

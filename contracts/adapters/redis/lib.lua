@@ -13,7 +13,13 @@ local function status(meta)
   return m
 end
 
--- The explicit id makes a second append of one seq an error, whoever tries it.
-local function append(log, seq, kind, headers, body)
+-- A record as one string: epoch, seq, type, length of the headers, then headers and body as they are.
+local function pack(epoch, seq, kind, headers, body)
+  return string.format('%s %d %s %d ', epoch, seq, kind, #headers) .. headers .. body
+end
+
+-- The explicit id makes a second append of one seq an error, whoever tries it. Followers are sent what was appended.
+local function append(log, seq, kind, headers, body, bell, epoch)
   redis.call('XADD', log, (seq + 1) .. '-0', 'e', kind, 'h', headers, 'b', body)
+  if bell then redis.call('PUBLISH', bell, pack(epoch, seq, kind, headers, body)) end
 end

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from contracts.adapters.sqlite.database import Database, Watcher, now_ms
 from contracts.jobs import Receipt, Ticket
-from contracts.ports import Delivery
+from contracts.ports import Delivery, Ring
 from contracts.units import Lane, Unit
 
 NOTICE_TTL_MS = 60_000
@@ -36,12 +36,12 @@ class SqliteBell:
         """See Bell.unwatch."""
         self._jobs.discard(job)
 
-    async def rings(self) -> AsyncIterator[str]:
+    async def rings(self) -> AsyncIterator[Ring]:
         """See Bell.rings."""
         while True:
             await self._watcher.changed(POLL_S)
             for job in list(self._jobs):
-                yield job
+                yield Ring(job)
 
     async def close(self) -> None:
         """See Bell.close."""

@@ -11,8 +11,9 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: ignore[import-untyped]
 
 from contracts.errors import EngineError, EngineStopped, ModelMissing, UnitFailed
+from workers.tts.engines.kokoro_lean import AUDIO, FEATURES, LOUDNESS, PITCH, halves, plan, second_inputs
 from workers.tts.engines.kokoro_voices import HOW_TO_GET_IT, VOICES_FOLDER, VoiceFolder, split_phonemes
-from workers.tts.engines.onnx_graph import LIMIT_INPUT, limit_durations
 from workers.tts.g2p import phonemes
 from workers.tts.speech import Samples
 from workers.tts.trim import CLAUSE_PAUSE_S, trim
@@ -37,42 +38,57 @@ _ORT_ERRORS: tuple[type[Exception], ...] = tuple(
 )
 """They have no common base of their own."""
 
-# Upper bounds in frames of 25 ms on tokens that are silence; see docs/engines.md for what they save and cost.
-_LEAD_FRAMES = 3
-_LAST_MARK_FRAMES = 2
-_END_FRAMES = 1
-_ANY_FRAMES = 1_000
-_SILENT_MARKS = frozenset(';:,.!?—…"”)')
+
+class _Network:
+    """The model in sessions of one kind: whole, or its two halves (see kokoro_lean). Called from many threads."""
+
+    def __init__(self, sessions: Sequence[ort.InferenceSession]) -> None:
+        self._sessions = sessions
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], options: ort.RunOptions) -> Samples:
+        """Samples of `tokens`, `style` and `speed`."""
+        if len(self._sessions) == 1:
+            (audio,) = self._sessions[0].run([AUDIO], inputs, options)
+        else:
+            first, second = self._sessions
+            features, pitch, loudness = first.run([FEATURES, PITCH, LOUDNESS], inputs, options)
+            chosen = second_inputs(features, pitch, loudness, plan(loudness[0]))
+            (audio,) = second.run([AUDIO], {**chosen, "style": inputs["style"]}, options)
+        samples: Samples = np.asarray(audio, np.float32).ravel()
+        return samples
 
 
 class KokoroOnnx:
     """Loads `<dir>/kokoro-v1.0.int8.onnx`, `<dir>/vocab.json` and what is in `<dir>/voices`.
 
-    device: cpu, or cuda where onnxruntime-gpu is installed. lean: do not synthesise silence (see onnx_graph).
+    device: cpu, or cuda where onnxruntime-gpu is installed. lean: do not synthesise silence (see kokoro_lean).
+    quick_session: hold a second session with a thread per core for units that are alone.
     """
 
     name = "kokoro-onnx"
     model = "kokoro"
 
-    def __init__(self, model_dir: Path, *, device: str = "cpu", lean: bool = False, quick_session: bool = True) -> None:
+    def __init__(self, model_dir: Path, *, device: str = "cpu", lean: bool = True, quick_session: bool = True) -> None:
         self._dir = model_dir
         self._device = device
         self._lean = lean
         self._want_quick = quick_session
         self._vocabulary: dict[str, int] = {}
         self._voices: VoiceFolder | None = None
-        self._sessions: tuple[ort.InferenceSession, ort.InferenceSession] | None = None
+        self._shared: _Network | None = None
+        self._quick: _Network | None = None
 
     def load(self) -> None:
-        """Read everything, make the session. Raises ModelMissing, or EngineError for a file that is no such model."""
+        """Read everything, make the sessions. Raises ModelMissing, or EngineError for a file that is no such model."""
         self._vocabulary = _read_vocabulary(self._dir / VOCABULARY_FILE)
         self._voices = VoiceFolder(self._dir / VOICES_FOLDER)
-        data = self._read_model()
-        session = self._session(data, threads=1)
+        if self._device != "cpu" and not self._on_gpu:
+            logger.warning("device is not there, running on the cpu", extra={"asked": self._device})
+        models = self._read_model()
+        self._shared = _Network([self._session(data, threads=1) for data in models])
         cores = os.cpu_count() or 1
-        quick = self._session(data, threads=cores) if self._want_quick and cores > 1 and not self._on_gpu else session
-        self._sessions = (session, quick)
-        self._limits_silence = any(i.name == LIMIT_INPUT for i in session.get_inputs())
+        if self._want_quick and cores > 1 and not self._on_gpu:
+            self._quick = _Network([self._session(data, threads=cores) for data in models])
 
     def devices(self) -> tuple[str, str]:
         """(asked, active): ONNX Runtime falls back to the CPU without an error."""
@@ -103,7 +119,8 @@ class KokoroOnnx:
     def _infer(
         self, spelled: str, style: NDArray[np.float32], speed: float, *, quick: bool, stop: threading.Event
     ) -> Samples:
-        if self._sessions is None:
+        network = self._quick if quick and self._quick else self._shared
+        if network is None:
             raise UnitFailed("the engine is not loaded")
         tokens = [0, *(self._vocabulary[c] for c in spelled), 0]
         inputs = {
@@ -111,34 +128,29 @@ class KokoroOnnx:
             "style": style[len(spelled) - 1][np.newaxis, :],
             "speed": np.array([speed], np.float32),
         }
-        if self._limits_silence:
-            inputs[LIMIT_INPUT] = silence_limits(spelled)
-        session = self._sessions[1 if quick else 0]
         options = ort.RunOptions()
         try:
             with _terminated_by(stop, options):
-                (audio,) = session.run(None, inputs, options)
+                return network.run(inputs, options)
         except _ORT_ERRORS as exc:
             if stop.is_set():
                 raise EngineStopped("stopped") from exc
             raise UnitFailed(f"ONNX Runtime: {exc}") from exc
-        samples: Samples = np.asarray(audio, np.float32).ravel()
-        return samples
 
-    def _read_model(self) -> bytes:
+    def _read_model(self) -> tuple[bytes, ...]:
         path = self._dir / MODEL_FILE
         if not path.is_file():
             raise ModelMissing(f"{path} is not here: {HOW_TO_GET_IT}")
         data = path.read_bytes()
         if not self._lean:
-            return data
+            return (data,)
         try:
-            edited = limit_durations(data)
+            parts = halves(data)
         except ValueError as exc:
             raise EngineError(f"{path} is damaged: {exc}") from exc
-        if edited is None:
+        if parts is None:
             logger.warning("unknown kokoro graph, silence will be synthesised like speech", extra={"path": str(path)})
-        return edited or data
+        return parts or (data,)
 
     def _session(self, data: bytes, threads: int) -> ort.InferenceSession:
         options = ort.SessionOptions()
@@ -148,24 +160,10 @@ class KokoroOnnx:
         providers = ["CPUExecutionProvider"]
         if self._on_gpu:
             providers.insert(0, "CUDAExecutionProvider")
-        elif self._device != "cpu":
-            logger.warning("device is not there, running on the cpu", extra={"asked": self._device})
         try:
             return ort.InferenceSession(data, options, providers=providers)
         except _ORT_ERRORS as exc:
             raise EngineError(f"ONNX Runtime does not load {self._dir / MODEL_FILE}: {exc}") from exc
-
-
-def silence_limits(spelled: str) -> NDArray[np.float32]:
-    """How many frames each token may last, shape (1, len(spelled) + 2): tight at both ends, free in between."""
-    limits = np.full((1, len(spelled) + 2), _ANY_FRAMES, np.float32)
-    limits[0, 0] = _LEAD_FRAMES
-    limits[0, -1] = _END_FRAMES
-    at = len(spelled)
-    while at > 1 and spelled[at - 1] in _SILENT_MARKS:
-        limits[0, at] = _LAST_MARK_FRAMES
-        at -= 1
-    return limits
 
 
 @contextlib.contextmanager
