@@ -16,11 +16,12 @@ _JOINING_SCRIPTS = "".join(
     " Malayalam Sinhala Khmer Myanmar Tibetan".split()
 )
 _JOINER_HAS_MEANING = (
-    rf"(?<=[{_JOINING_SCRIPTS}]\p{{Mn}}{{0,3}})[\u200c\u200d]"
+    rf"(?<=[[{_JOINING_SCRIPTS}]--[\p{{Cf}}\p{{Variation_Selector}}]][\p{{Mn}}--\p{{Variation_Selector}}]{{0,3}})"
+    r"[\u200c\u200d]"
     r"|(?<=\p{Extended_Pictographic}[\ufe0f\p{EMod}]{0,2})\u200d(?=\p{Extended_Pictographic})"
 )
 """Letters of these scripts change shape (and meaning) at a joiner; emoji are glued by one."""
-_SELECTOR_HAS_MEANING = r"(?<=[^\s\p{C}\p{Variation_Selector}])\p{Variation_Selector}"
+_SELECTOR_HAS_MEANING = r"(?<=[^\s\p{C}\p{Variation_Selector}\ufffc\ufffd])\p{Variation_Selector}"
 _FLAG_TAGS = r"(?<=\U0001f3f4[\U000e0020-\U000e007f]{0,8})[\U000e0020-\U000e007f]"
 """The flags of Scotland, Wales and England are a black flag with invisible letters."""
 _NO_TEXT = regex.compile(

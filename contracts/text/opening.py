@@ -10,7 +10,7 @@ import regex
 
 from contracts.text.normal import speakable
 from contracts.text.sentences import EXTENDS
-from contracts.text.weight import CJK, base_language
+from contracts.text.weight import base_language
 
 _LEAST, _MOST = 3, 8
 """Words of a first unit that was cut."""
@@ -58,6 +58,8 @@ _DIGIT = regex.compile(r"\d")
 _EXTENDS = regex.compile(EXTENDS)
 
 _CJK_LEAST, _CJK_GOOD, _CJK_MOST, _CJK_WHOLE = 4, 16, 24, 40
+_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\u3000-\u303f\uff01-\uff65]")
+"""Written without blanks between words; Korean has them."""
 _CJK_PAUSE = regex.compile(r"[、，,；;：:—…！？]+[\p{Pe}\p{Pf}]*")
 _CJK_PARTICLE = regex.compile(r"(?<=\p{Han}|\p{Katakana}|ー)[はがをにでと](?=[\p{Han}\p{Katakana}])")
 
@@ -72,7 +74,7 @@ class _Word:
 def opening_end(sentence: str, language: str) -> int:
     """Where the first unit ends, given the first sentence of a text: its length if the sentence stays whole."""
     head = sentence[:_CJK_WHOLE]
-    if len(CJK.findall(head)) * 2 > len(head):
+    if len(_UNSPACED.findall(head)) * 2 > len(head):
         return _cjk_end(sentence)
     words = _first_words(sentence)
     many = len(words) > _MOST

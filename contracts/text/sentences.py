@@ -20,7 +20,7 @@ _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 EXTENDS = r"[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]"
 """Characters that belong to the one before."""
 
-_LONE_LABEL = regex.compile(r"[(\[“\"]?(?:\d{1,3}|\p{L}|[ivx]{2,4}|(?i:approx|vs|cf|fig|bzw|ca|nr))[.)]\s+")
+_LONE_LABEL = regex.compile(r"#*\s*[(\[“\"]?(?:\d{1,3}|\p{L}|[ivx]{2,4}|(?i:approx|vs|cf|fig|bzw|ca|nr))[.)]\s+")
 """The number of a list's item, or an abbreviation, taken for a sentence."""
 _SPEECH_END = regex.compile(r"[!?…”\"’][\p{Pe}\p{Pf}\"']*\s*$")
 _ELLIPSIS_END = regex.compile(r"\.\.\.\s*$")

@@ -11,7 +11,7 @@ from contracts.text.weight import HARD, SOFT, weigh
 ANY_CHARACTER = st.characters(categories=None)
 TRICKY = st.sampled_from(
     [
-        *"abcABC123.,;:!?…—-–'\"“”‘’()[]«»*#/@&%$ \n\t\r\0ßéा์กนี好，。、「」カはんة",
+        "\ufffd", "\u180b", "\u0653", *"abcABC123.,;:!?…—-–'\"“”‘’()[]«»*#/@&%$ \n\t\r\0ßéा์กนี好，。、「」カはんة",
         ". ", "! ", "... ", "\n\n", " and ", "Dr. ", "e.g. ", "3.14", "\r\n", "\u2028", "\u2029", "\u0301", "\u0323",
         "\u200b", "\u200c", "\u200d", "\ufe0f", "\u202e", "\u00ad", "\ufeff", "\ud83d", "\ude00", "\U0001f1e9",
         "\U0001f3f4\U000e0067\U000e007f", "😀", "👩\u200d🚀", "🏽", "क्\u200dष", "\u0600", "\u1100", "\u1161", "https://a.b/c?d=1",
@@ -36,6 +36,8 @@ def units(text: str, language: str = "en-US") -> list[str]:
 
 @given(TEXTS)
 @example("a\u0301\u0323\u200b\u0300")
+@example("\u180b\u200c")
+@example("\ufffd\ufe0f")
 def test_a_normal_text_stays_as_it_is(text: str) -> None:
     normal = normalise(text)
     assert normalise(normal) == normal
@@ -126,6 +128,8 @@ def test_silent(text: str) -> None:
         "Ok.|She left...|He stayed.|Wait… what?",
         "Ok.|It was May.|“Hello,” he said.",
         "Ok.|1. First things.|2. Then others.",
+        "# Title.|## 1. Intro.",
+        "안녕하세요 오늘은 날씨가 정말 좋습니다.|그래서 우리는 공원에 갔습니다.",
         "Ok.|No. 5 is best.|No.|It is not.",
         "好的。|今天天气很好！|“是吗？”|他说。",
         "Ok.|Hello 👩\u200d🚀!|Yes.",
