@@ -177,7 +177,7 @@ class Shell:
         return True
 
     async def _release_decided(self) -> None:
-        """Release units the log has decided, a few at a time. If we die first, their leases lapse and `look` says DUP."""
+        """Release units the log has decided, a few at a time. If we die first, leases lapse and `look` says DUP."""
         while True:
             units = [await self._decided.get()]
             await asyncio.sleep(RELEASE_S)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workers.models.settings import ModelSettings
 
 
 class SpeechSettings(BaseSettings):
@@ -21,10 +21,6 @@ class SpeechSettings(BaseSettings):
     device: str = "cpu"
     slots: int = Field(default=0, ge=0, le=256)
     """Units at once; 0: one per core, the fastest for kokoro-onnx (measured)."""
-    model_dir: Path = Field(
-        default_factory=lambda: user_data_path("castline") / "models", validation_alias="CASTLINE_MODEL_DIR"
-    )
-    """Where `castline models pull` puts files."""
     tone_xrt: float = Field(default=float("inf"), gt=0)
     """Real-time factor the tone engine pretends to have."""
 
@@ -36,6 +32,6 @@ class SpeechSettings(BaseSettings):
             "engine": self.engine,
             "slots": slots,
             "device": self.device,
-            "model_dir": str(self.model_dir / self.engine),
+            "model_dir": str(ModelSettings().model_dir / self.engine),
             "tone_xrt": tone_xrt,
         }
