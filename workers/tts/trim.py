@@ -6,8 +6,6 @@ Levels: its silence is 67 dB or more below the loudest 10 ms, its softest onsets
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +26,8 @@ _BELOW_LOUDEST = 10 ** (-50 / 20)
 _FLOOR = 10 ** (-80 / 20)
 _FADE_IN = SAMPLE_RATE // 250
 _FADE_OUT = SAMPLE_RATE // 100
+_SENTENCE_ENDS = frozenset(".!?…。！？।")
+_CLAUSE_ENDS = frozenset(",;:—–-")
 _CLOSERS = "\"'”’»)]}*_"
 
 
@@ -37,9 +37,9 @@ def pause_after(text: str) -> float:
     if text[len(words) :].count("\n") >= 2:
         return PARAGRAPH_PAUSE_S
     last = words.rstrip(_CLOSERS)[-1:]
-    if "\n" in text[len(words) :] or last in ".!?…。！？।":
+    if "\n" in text[len(words) :] or last in _SENTENCE_ENDS:
         return SENTENCE_PAUSE_S
-    return CLAUSE_PAUSE_S if re.fullmatch(r"[,;:—–-]", last) else WORD_PAUSE_S
+    return CLAUSE_PAUSE_S if last in _CLAUSE_ENDS else WORD_PAUSE_S
 
 
 def trim(samples: Samples, pause_s: float) -> Samples:

