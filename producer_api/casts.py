@@ -144,7 +144,7 @@ class Casts:
                 )
             )  # fmt: skip
             if opened.status.state == "live":
-                await self._supply(opened.status, units, recipe)
+                await self._supply(opened.status, units, recipe, new=opened.new)
         metrics.POSTED.labels("new" if opened.new else "same").inc()
         return opened.new, await (self._view(opened.status, meta) if opened.new else self.view(job))
 
@@ -182,7 +182,7 @@ class Casts:
             self._known[lane] = (now + WORKERS_S, known)
         return known
 
-    async def _supply(self, status: LogStatus, units: Sequence[str], recipe: SpeechRecipe) -> None:
+    async def _supply(self, status: LogStatus, units: Sequence[str], recipe: SpeechRecipe, *, new: bool) -> None:
         """Submit the units that are not committed, and publish a ticket for each if any of them was not known."""
         anchor = status.created_ms + (BULK_DELAY_MS if status.job_class == "bulk" else 0)
         lengths = (text.estimate_ms(u, recipe.language, recipe.speed) for u in units)
@@ -191,10 +191,16 @@ class Casts:
             (Unit(status.job, status.epoch, n), anchor + ms) for n, ms in zip(range(status.total), before, strict=False)
         ]
         missing = pairs[status.watermark :]
-        if await self._scheduler.submit(status.lane, missing) == 0:
-            return
         tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u, _ in missing]
-        await self._publisher.publish(status.lane, tickets[:FIRST_TICKETS])
+        if new:  # side by side: a ticket that overtakes its unit is looked at twice by the worker
+            await asyncio.gather(
+                self._scheduler.submit(status.lane, missing),
+                self._publisher.publish(status.lane, tickets[:FIRST_TICKETS]),
+            )
+        elif await self._scheduler.submit(status.lane, missing) == 0:
+            return
+        else:
+            await self._publisher.publish(status.lane, tickets[:FIRST_TICKETS])
         if rest := tickets[FIRST_TICKETS:]:
             task = asyncio.create_task(self._publish_behind(status.lane, rest))
             self._behind.add(task)

@@ -38,7 +38,10 @@ T = TypeVar("T")
 
 REGISTER_S = 3.0
 REGISTRATION_TTL_MS = 10_000
+OVERTAKEN_S = 0.02
+"""A fresh ticket may be here before its unit is submitted: the front does both at once."""
 RELEASE_S = 0.02
+"""Releases are gathered for so long."""
 RETRY_S = (0.05, 2.0)
 """First and longest pause while the store does not answer."""
 XRT_WEIGHT = 0.1
@@ -108,6 +111,9 @@ class Shell:
         redelivered = delivery is not None and delivery.redelivered
         metrics.REDELIVERED.inc(int(redelivered))
         claim = await self._claim(ticket, redelivered=redelivered)
+        if claim is None and ticket and not redelivered:
+            await asyncio.sleep(OVERTAKEN_S)
+            claim = await self._claim(ticket, redelivered=False)
         settled = True if claim is None else await self._work(claim)
         if delivery is not None:
             await (delivery.ack() if settled else delivery.put_back())
