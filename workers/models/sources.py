@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -122,11 +123,23 @@ def _npm_pack(package: str, folder: Path) -> Path:
         raise SourceFailed(f"npm pack took longer than {NPM_TIMEOUT_S} s") from exc
     try:
         [tarball] = folder.iterdir()
-        with tarfile.open(tarball) as archive:
-            archive.extractall(folder, filter="data")
-    except (ValueError, tarfile.TarError, OSError) as exc:
+        _unpack(tarball, folder)
+    except (ValueError, EOFError, zlib.error, tarfile.TarError, OSError) as exc:
         raise SourceFailed(f"not a package: {exc}") from exc
     return folder
+
+
+def _unpack(tarball: Path, folder: Path) -> None:
+    """Plain files that stay inside the folder. The filters of extractall are too young: Python 3.11.4."""
+    with tarfile.open(tarball) as archive:
+        for member in archive:
+            place = (folder / member.name).resolve()
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None or not place.is_relative_to(folder.resolve()):
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with content, place.open("wb") as out:
+                shutil.copyfileobj(content, out)
 
 
 def _from_hub(source: HubSource) -> Path:

@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from workers.models.sources import PIECE, SourceFailed, Sources
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes that have come."""
+"""Called with the number of bytes that have come; a negative one takes back those of a source that failed."""
+
+_PART = ".part-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,17 @@ class ModelStore:
 
         local: a folder to look in first. verify: check what is here by sha256, too.
         """
-        model = self.model(name)
-        with self._locked(), Sources(local) as sources:
-            wanted = set(self.missing(name, verify=verify))
-            for file in model.files:
-                if file.path in wanted:
-                    self._get(name, file, sources, progress)
-            return sorted(wanted)
+        if not verify and not self.missing(name):
+            return []  # without the lock: the folder may be baked into an image and read-only
+        try:
+            with self._locked(), Sources(local) as sources:
+                wanted = set(self.missing(name, verify=verify))
+                for file in self.model(name).files:
+                    if file.path in wanted:
+                        self._get(name, file, sources, progress)
+                return sorted(wanted)
+        except OSError as exc:
+            raise ModelMissing(f"{name} can not be written to {self._directory}: {exc}") from exc
 
     def _get(self, name: str, file: ModelFile, sources: Sources, progress: Progress) -> None:
         failures = []
@@ -101,34 +106,49 @@ class ModelStore:
         """Beside its place, checked, synced, then moved there: a crash leaves the old state or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         digest, size = hashlib.sha256(), 0
-        descriptor, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+        # Not a tempfile: those are for their owner alone, and workers often run as another user than the pull did.
+        part = path.with_name(_PART + path.name)
         try:
-            with os.fdopen(descriptor, "wb") as out:
+            with part.open("wb") as out:
                 for piece in pieces:
                     digest.update(piece)
                     size += out.write(piece)
+                    progress(len(piece))
                     if size > file.size:
                         break
-                    progress(len(piece))
                 out.flush()
                 os.fsync(out.fileno())
             if (size, digest.hexdigest()) != (file.size, file.sha256):
-                progress(-size)
                 raise SourceFailed("another file of that name (the sha256 differs)")  # noqa: TRY301  cleaned up below
-            Path(part).replace(path)
+            part.replace(path)
         except BaseException:
-            Path(part).unlink(missing_ok=True)
+            progress(-size)
+            part.unlink(missing_ok=True)
             raise
+        _sync_folder(path.parent)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One pull at a time; a second one waits, and finds everything in place. The lock dies with its process."""
         self._directory.mkdir(parents=True, exist_ok=True)
         with (self._directory / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for abandoned in self._directory.rglob(".part-*"):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.warning("another pull is at work here, waiting for it to end")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            for abandoned in self._directory.rglob(f"{_PART}*"):
                 abandoned.unlink()
             yield
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename outlives a power cut only when its folder is synced, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:
