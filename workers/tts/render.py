@@ -76,6 +76,9 @@ class SpeechRenderer:
         The opening of a cast that finds the engine idle gets every core, and the units behind it wait: somebody waits
         for this one, and nobody can hear the next one before it.
         """
+        with self._opening:
+            if request.alone and request.index == 0:
+                return self._render(request, stop)
         return self._render(request, stop)
 
     def _render(self, request: UnitRequest, stop: threading.Event) -> Output:
