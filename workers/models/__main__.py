@@ -6,10 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
-
 from contracts.errors import CastlineError
 from workers.models.settings import ModelSettings
 from workers.models.store import ModelStore
@@ -56,6 +52,10 @@ def _pull(store: ModelStore, name: str, local: Path | None, *, verify: bool) -> 
     total = sum(files[path] for path in store.missing(name, verify=verify))
     if total == 0:
         return
+    # Not at the top: `castline up` pulls at every start, and mostly there is nothing to show.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=total)
@@ -63,6 +63,9 @@ def _pull(store: ModelStore, name: str, local: Path | None, *, verify: bool) -> 
 
 
 def _list(store: ModelStore) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table("model", "here", "MB", "licence", "what")
     for held in store.held():
         have = len(held.model.files) - len(held.missing)

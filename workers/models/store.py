@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int], None]
 """Called with the number of bytes that have come; a negative one takes back those of a source that failed."""
 
-_PART = ".part-"
-
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -106,8 +104,9 @@ class ModelStore:
         """Beside its place, checked, synced, then moved there: a crash leaves the old state or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         digest, size = hashlib.sha256(), 0
+        # One name per file, so what a killed pull left is written over; the lock keeps others from it.
         # Not a tempfile: those are for their owner alone, and workers often run as another user than the pull did.
-        part = path.with_name(_PART + path.name)
+        part = path.with_name(f".part-{path.name}")
         try:
             with part.open("wb") as out:
                 for piece in pieces:
@@ -137,8 +136,6 @@ class ModelStore:
             except BlockingIOError:
                 logger.warning("another pull is at work here, waiting for it to end")
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            for abandoned in self._directory.rglob(f"{_PART}*"):
-                abandoned.unlink()
             yield
 
 
