@@ -22,6 +22,7 @@ SAMPLES = {
     "initials": "A. ", "brackets": "(", "marks": "a" + "\u0301" * 50, "commas": "a,", "short paragraphs": "a.\n\n",
     "list": "1. a\n", "joiners": "क्\u200d", "closers": ".)", "dashes": "—", "hyphens": "-", "exclamations": "a!!!)",
     "semicolons": ";)", "wide marks": "。）", "tags": "\U0001f3f4\U000e0067", "all marks": "\u0301",
+    "marks out of order": "\u0301\u0316", "hidden marks": "\u0301\u200b\u0316", "stray quotes": "a. ’b",
 }  # fmt: skip
 
 

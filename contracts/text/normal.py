@@ -15,8 +15,10 @@ _JOINING_SCRIPTS = "".join(
     for script in "Arabic Syriac Mongolian Nko Devanagari Bengali Gurmukhi Gujarati Oriya Tamil Telugu Kannada"
     " Malayalam Sinhala Khmer Myanmar Tibetan".split()
 )
+MAX_MARKS = 16
+"""Combining marks kept on one character. No script needs more than six, and sorting long runs takes quadratic time."""
 _JOINER_HAS_MEANING = (
-    rf"(?<=[[{_JOINING_SCRIPTS}]--[\p{{Cf}}\p{{Variation_Selector}}]][\p{{Mn}}--\p{{Variation_Selector}}]{{0,3}})"
+    rf"(?<=[[{_JOINING_SCRIPTS}]--[\p{{Cf}}\p{{Variation_Selector}}]][\p{{Mn}}--\p{{Variation_Selector}}]{{0,{MAX_MARKS}}})"
     r"[\u200c\u200d]"
     r"|(?<=\p{Extended_Pictographic}[\ufe0f\p{EMod}]{0,2})\u200d(?=\p{Extended_Pictographic})"
 )
@@ -25,11 +27,14 @@ _SELECTOR_HAS_MEANING = r"(?<=[^\s\p{C}\p{Variation_Selector}\ufffc\ufffd])\p{Va
 _FLAG_TAGS = r"(?<=\U0001f3f4[\U000e0020-\U000e007f]{0,8})[\U000e0020-\U000e007f]"
 """The flags of Scotland, Wales and England are a black flag with invisible letters."""
 _NO_TEXT = regex.compile(
-    rf"(?V1)(?P<keep>{_JOINER_HAS_MEANING}|{_SELECTOR_HAS_MEANING}|{_FLAG_TAGS})"
+    r"(?V1)(?=[\p{C}\p{Variation_Selector}\ufffc\ufffd])"  # most characters need no closer look
+    rf"(?:(?P<keep>{_JOINER_HAS_MEANING}|{_SELECTOR_HAS_MEANING}|{_FLAG_TAGS})"
     r"|(?P<space>[\p{Cc}\p{Co}\p{Cs}\p{Noncharacter_Code_Point}\ufffc\ufffd--[\n\t]])"
-    r"|[\p{Cf}\p{Variation_Selector}--[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd]]"
+    r"|[\p{Cf}\p{Variation_Selector}--[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd]])"
 )
 """Format characters go, but for Arabic's and Kaithi's number signs, which are visible text."""
+
+_TOO_MANY_MARKS = regex.compile(rf"(?<=\p{{M}}{{{MAX_MARKS}}})\p{{M}}++")
 
 _BLANKS = regex.compile(r"[^\S\n]+")
 _LINE = regex.compile(r" ?\n ?")
@@ -52,11 +57,19 @@ def normalise(text: str) -> str:
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = _LINE_END.sub("\n", text).replace("\u2029", "\n\n")
-    text = unicodedata.normalize("NFC", text)
-    text = _NO_TEXT.sub(_kept, text)
-    text = unicodedata.normalize("NFC", text)
+    text = _composed(text)
+    # What goes may bring others together, that compose, and then depend on other neighbours: seldom, and once or twice.
+    while (kept := _NO_TEXT.sub(_kept, text)) != text:
+        text = _composed(kept)
     text = _LINE.sub("\n", _BLANKS.sub(" ", text)).strip()
     return "\n\n".join(_one_line(paragraph) for paragraph in _PARAGRAPH.split(text))
+
+
+def _composed(text: str) -> str:
+    """NFC; as some marks come apart, their number is bounded on both sides of it."""
+    if text.isascii():
+        return text
+    return _TOO_MANY_MARKS.sub("", unicodedata.normalize("NFC", _TOO_MANY_MARKS.sub("", text)))
 
 
 def _kept(match: regex.Match[str]) -> str:

@@ -21,7 +21,7 @@ _SEEN = _MOST + _TAIL + 2
 _STARTERS = {
     "en": "and but or nor so yet because although though while when where which who whom whose that if unless until"
     " since as than in on at by for from with without into onto over under through across after before between about"
-    " against among around behind beyond during near toward towards upon within along beside",
+    " against among around behind beyond during near toward towards upon within along beside like",
     "es": "y pero o porque cuando que quien donde si en con sin por para desde hasta sobre entre según",
     "fr": "et mais ou car parce quand que qui dont où si dans avec sans pour par sur sous entre depuis chez vers",
     "it": "e ma o perché quando che chi dove se in con senza per su tra fra da dal nel nella",
@@ -37,7 +37,7 @@ _LEANING = {
     "en": "a an the this that these those my your his her its our their no some any every each of to in on at by for"
     " from with and but or nor as if than very so too not i we he she it they you who which is are was were be been"
     " has have had will would can could should may might must do does did such just only because when while mr mrs",
-    "es": "el la los las un una unos unas de del en con por para y o que a al su se no muy",
+    "es": "el la los las un una unos unas de del en con por para y o que a al su se no muy cada todo toda",
     "fr": "le la les un une des de du en dans avec pour par et ou que qui à au aux sa son ses se ne ce cette très il",
     "it": "il lo la i gli le un una di del della in con per e o che a al alla si non molto",
     "pt": "o a os as um uma de do da em no na com por para e ou que ao se não muito",

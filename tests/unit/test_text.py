@@ -38,6 +38,10 @@ def units(text: str, language: str = "en-US") -> list[str]:
 @example("a\u0301\u0323\u200b\u0300")
 @example("\u180b\u200c")
 @example("\ufffd\ufe0f")
+@example("\u0344\u0344\xad\u0f73\u200d-")
+@example("\u0915\u0344\u180e\u0344\u094d\u200dK")
+@example("=\u200e\u0338\u200c\u0628")
+@example("😀\u200d↔\u200d\u0338")
 def test_a_normal_text_stays_as_it_is(text: str) -> None:
     normal = normalise(text)
     assert normalise(normal) == normal
@@ -133,6 +137,10 @@ def test_silent(text: str) -> None:
         "Ok.|No. 5 is best.|No.|It is not.",
         "好的。|今天天气很好！|“是吗？”|他说。",
         "Ok.|Hello 👩\u200d🚀!|Yes.",
+        "Ok.|It took approx. five days.|5 dogs came.",
+        "Ok.|Use Node.JS or obj.Method() now.|’Tis true.",
+        "I. Introduction.|II. Methods.",
+        "好的。|见 A.B公司。|再见。",
     ],
 )
 def test_one_sentence_is_one_unit(text: str) -> None:
@@ -160,6 +168,27 @@ def test_openings(language: str, text: str) -> None:
     expected = text.split("|")
     joined = (" " if " " in text else "").join(expected)
     assert [unit.strip() for unit in units(joined, language)] == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("fr-FR", "Bonjour.|Mme. Durand est là.|J. Chirac parle avec M. Dupont.|Oui."),
+        ("de", "Ja.|Das war Dr. Müller am 3. Oktober, d. h. gestern.|Nein."),
+        ("es-ES", "Hola.|¿Y el Sr. García?|¡Bien!"),
+        ("hi-IN", "हाँ।|दूसरा वाक्य।"),
+    ],
+)
+def test_sentences_of_other_languages(language: str, text: str) -> None:
+    assert [unit.strip() for unit in units(text.replace("|", " "), language)] == text.split("|")
+
+
+@pytest.mark.parametrize("run", ["\u0301\u0316", "\u0301\u200b\u0316", "\u0344"])
+def test_marks_on_one_character_are_bounded(run: str) -> None:
+    # unbounded, putting a million of them in order would stop the front for half an hour
+    normal = normalise("a" + run * 300_000 + "b")
+    assert len(normal) < 20
+    assert (normal[0], normal[-1]) == (normalise("a" + run)[0], "b")
 
 
 def test_silent_lines_join_a_neighbour() -> None:
