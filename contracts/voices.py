@@ -71,6 +71,9 @@ VOICES: dict[str, Voice] = _catalogue()
 LANGUAGES: tuple[str, ...] = tuple(dict.fromkeys(v.language for v in VOICES.values()))
 """BCP 47 tags, the one meant by a bare language first."""
 
+NOT_SPELLED: frozenset[str] = frozenset({"ja-JP", "zh-CN"})
+"""Languages no engine has phonemes for yet: their voices speak other languages, with an accent."""
+
 _TERM = re.compile(r"\s*([A-Za-z0-9_-]{1,64})\s*(?:\(\s*([0-9]{1,4}(?:\.[0-9]{1,4})?)\s*\))?\s*")
 MAX_TERMS = 8
 
@@ -124,6 +127,8 @@ def resolve(model: str | None, voice: str | None, language: str | None) -> tuple
     if model is not None and first.model != model:
         raise UnknownVoice(mix, f"it belongs to model {first.model!r}, not {model!r}")
     tag = first.language if language is None else _language(language)
+    if tag in NOT_SPELLED:
+        raise BadInput(f"No engine can read {tag} yet; give another `language`, like en-US.", field="language")
     return MODELS[first.model], canonical_voice(mix), tag
 
 
