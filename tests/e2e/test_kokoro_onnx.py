@@ -1,6 +1,6 @@
 """Kokoro on ONNX Runtime, with its real model: what it says is understood, mixes, long units, stopping.
 
-Needs the model files of `castline models pull` (CASTLINE_MODEL_DIR, or the default place).
+Pulls the model if it is not there (CASTLINE_MODEL_DIR, or the default place).
 """
 
 from __future__ import annotations
@@ -18,27 +18,38 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from platformdirs import user_data_path
 
 from contracts.codec import decode_chunk
-from contracts.errors import EngineStopped, UnitFailed
+from contracts.errors import EngineStopped, ModelMissing, UnitFailed
 from contracts.voices import VOICES
 from workers.engine import UnitRequest
+from workers.models.settings import ModelSettings
+from workers.models.store import ModelStore
 from workers.tts.render import SpeechRenderer
 from workers.tts.speech import SAMPLE_RATE, Samples
 
-MODELS = Path(os.environ.get("CASTLINE_MODEL_DIR") or user_data_path("castline") / "models")
-NEEDED = ("kokoro-v1.0.int8.onnx", "vocab.json", "voices/af_heart.bin", "voices/am_michael.bin", "voices/bf_emma.bin")
-MISSING = [name for name in NEEDED if not (MODELS / name).is_file()]
-
 pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"NO KOKORO TESTS: {MODELS} lacks {MISSING}: castline models pull"),
     pytest.mark.timeout(600),
     # SWIG types of a dependency of faster-whisper
     pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning"),
 ]
 
 NEVER = threading.Event()
+
+
+@pytest.fixture(scope="module")
+def models() -> Path:
+    """The model's folder, pulled if it is not there."""
+    store = ModelStore(ModelSettings().model_dir)
+    try:
+        store.pull("kokoro-onnx")
+    except ModelMissing as exc:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(exc))
+        pytest.skip(f"NOT TESTED: {exc}")
+    return store.path("kokoro-onnx")
+
+
 SENTENCES = (
     "I love this town.",
     "The river was still frozen when we arrived in March.",
@@ -62,11 +73,11 @@ def words(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Any:
+def engine(models: Path) -> Any:
     pytest.importorskip("onnxruntime")
     from workers.tts.engines.kokoro_onnx import KokoroOnnx
 
-    made = KokoroOnnx(MODELS)
+    made = KokoroOnnx(models)
     made.load()
     return made
 
@@ -116,11 +127,11 @@ def test_a_listener_understands_it(engine: Any, listen: Callable[[Samples], str]
     assert jiwer.wer(wanted, heard) <= 0.10, list(zip(wanted, heard, strict=True))
 
 
-def test_silence_left_out_changes_nothing_that_is_heard(engine: Any) -> None:
+def test_silence_left_out_changes_nothing_that_is_heard(engine: Any, models: Path) -> None:
     from workers.tts.engines.kokoro_onnx import KokoroOnnx
     from workers.tts.trim import trim
 
-    whole = KokoroOnnx(MODELS, lean=False, quick_session=False)
+    whole = KokoroOnnx(models, lean=False, quick_session=False)
     whole.load()
     for text in ("I love this town.", "Stop.", "What did you see?"):
         full, lean = say(whole, text), say(engine, text)
