@@ -112,8 +112,7 @@ def test_fifty_posts_at_once_make_one_cast_and_render_each_sentence_once(client:
     audio = [r for r in found if r["e"] == "audio"]
     assert [r["i"] for r in audio] == list(range(len(audio)))
     assert [r["a"] for r in audio] == [1] * len(audio), "every first attempt was the only one"
-    metrics = sum(w["castline_units_total"] for w in [{"castline_units_total": len(audio)}])
-    assert metrics == len(text.split_units(text.normalise(story), "en-US"))
+    assert len(audio) == len(text.split_units(text.normalise(story), "en-US"))
 
 
 def test_a_finished_cast_says_what_it_took(client: httpx.Client) -> None:
