@@ -244,7 +244,8 @@ class RabbitSource:
     async def next(self, timeout_s: float) -> Delivery | None:
         """See TicketSource.next."""
         try:
-            return await asyncio.wait_for(self._tickets.get(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for would make a task for every ticket
+                return await self._tickets.get()
         except TimeoutError:
             return None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -46,50 +47,52 @@ class LiveResponse(Response):
         self._pieces = pieces
         self._ping = ping
         self._send_timeout_s = send_timeout_s
+        self._sending = asyncio.Lock()
+        self._sent_at = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI
         """Send it all; see the class."""
         async with contextlib.aclosing(self._pieces):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            gone = asyncio.create_task(_disconnected(receive))
+            beside: list[asyncio.Task[None]] = []
             try:
-                async with contextlib.aclosing(_with_pings(self._pieces, gone, self._ping)) as pieces:
-                    async for piece in pieces:
-                        async with asyncio.timeout(self._send_timeout_s):
-                            await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if not gone.done():
+                async with asyncio.timeout(None) as connection:
+                    beside.append(asyncio.create_task(_end_with(connection, receive)))
+                    if self._ping:
+                        beside.append(asyncio.create_task(self._keep_alive(send, connection)))
+                    async for piece in self._pieces:
+                        await self._send(send, piece)
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
             except TimeoutError:
-                logger.info("reader let go: it does not read")
+                logger.info("reader has gone, or does not read")
             except CastlineError as exc:
                 logger.info("stream cut", extra={"error": str(exc)})
             finally:
-                gone.cancel()
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        async with self._sending, asyncio.timeout(self._send_timeout_s):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        self._sent_at = time.monotonic()
+
+    async def _keep_alive(self, send: Send, connection: asyncio.Timeout) -> None:
+        try:
+            while True:
+                await asyncio.sleep(PING_S)
+                if time.monotonic() - self._sent_at > PING_S / 2:
+                    await self._send(send, self._ping)
+        except TimeoutError:
+            _end(connection)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _end_with(connection: asyncio.Timeout, receive: Receive) -> None:
+    """When the client has gone, its response ends."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    _end(connection)
 
 
-async def _with_pings(
-    pieces: AsyncIterator[bytes], gone: asyncio.Task[None], ping: bytes
-) -> AsyncGenerator[bytes, None]:
-    """The pieces, with pings between them, until they end or the client has gone."""
-    while not gone.done():
-        following = asyncio.ensure_future(anext(pieces))
-        try:
-            while not following.done():
-                await asyncio.wait((following, gone), timeout=PING_S, return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
-                    return
-                if not following.done() and ping:
-                    yield ping
-            yield await following
-        except StopAsyncIteration:
-            return
-        finally:
-            if not following.done():
-                following.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await following
+def _end(connection: asyncio.Timeout) -> None:
+    connection.reschedule(asyncio.get_running_loop().time())
