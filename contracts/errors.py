@@ -8,7 +8,8 @@ CastlineError
 ├── UnknownLog            no log of that id (never existed, or expired)
 ├── Unavailable           a server we stand on does not answer; carries retry_after_s
 │   ├── StoreUnavailable  Redis, or the SQLite file
-│   └── BrokerUnavailable RabbitMQ
+│   ├── BrokerUnavailable RabbitMQ
+│   └── TooBusy           more work waits than the fleet does in the time allowed
 ├── MalformedMessage      a message that is not a ticket
 ├── EngineError
 │   ├── EngineDied        the engine's process ended while it held the unit
@@ -95,6 +96,14 @@ class StoreUnavailable(Unavailable):
 
 class BrokerUnavailable(Unavailable):
     """The broker (RabbitMQ)."""
+
+
+class TooBusy(Unavailable):
+    """A new job would wait longer than is allowed; wait_s: how long."""
+
+    def __init__(self, *, wait_s: int, retry_after_s: int) -> None:
+        super().__init__(f"A free worker (about {wait_s:,} s of work wait)", retry_after_s=retry_after_s)
+        self.wait_s = wait_s
 
 
 class MalformedMessage(CastlineError):

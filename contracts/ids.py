@@ -39,3 +39,10 @@ def new_epoch() -> str:
 def new_worker_id(pool: str) -> str:
     """A name for one start of one worker process; never reused, so a dead one can not be mistaken for a live one."""
     return f"{pool}-{secrets.token_hex(4)}"
+
+
+def client_id(secret: bytes, tenant: str, address: str) -> str:
+    """Whose turn a cast counts as: the tenant, or without one the address it came from; 16 base64url characters."""
+    name = f"tenant:{tenant}" if tenant else f"address:{address}"
+    digest = hmac.new(secret, name.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()

@@ -14,6 +14,8 @@ TICKET_DELIVERY_LIMIT = 1_000
 
 MAX_TICKETS = 1_000_000
 DEAD_TTL_MS = 7 * 24 * 3_600_000
+DEAD_DELIVERY_LIMIT = 1_000_000
+"""Every look at a dead letter counts: with the default of RabbitMQ 4, the twentieth would lose it."""
 
 
 def speech_lane(model: str) -> Lane:
@@ -25,6 +27,14 @@ def queue_name(lane: Lane) -> str:
     """`tts` -> `tts.jobs`, `tts.tone` -> `tts.jobs.tone`."""
     kind, _, rest = lane.partition(".")
     return f"{kind}.jobs.{rest}" if rest else f"{kind}.jobs"
+
+
+def queue_lane(name: str) -> Lane | None:
+    """Inverse of queue_name; None for the name of no job queue."""
+    kind, jobs, rest = name.partition(".jobs")
+    if not kind or not jobs or (rest and not rest.startswith(".")):
+        return None
+    return Lane(kind + rest)
 
 
 def dead_queue_name(lane: Lane) -> str:
@@ -45,24 +55,44 @@ JOB_QUEUE_ARGUMENTS: dict[str, str | int] = {
     "x-overflow": "reject-publish",
     "x-max-length": MAX_TICKETS,
 }
-DEAD_QUEUE_ARGUMENTS: dict[str, str | int] = {"x-queue-type": "quorum", "x-message-ttl": DEAD_TTL_MS}
+# Whoever looks at dead letters takes them and gives them back, and that counts as a delivery.
+DEAD_QUEUE_ARGUMENTS: dict[str, str | int] = {
+    "x-queue-type": "quorum",
+    "x-delivery-limit": DEAD_DELIVERY_LIMIT,
+    "x-message-ttl": DEAD_TTL_MS,
+}
 
 
-def lane_keys(namespace: str, lane: Lane) -> dict[str, str]:
-    """Redis keys of a lane, all in one hash slot.
+LANE_KEYS = {
+    "due": "ZSET cast -> when its first pending unit is wanted, ms; started casts",
+    "waiting": "ZSET client -> rank of its next waiting cast",
+    "queue": "ZSET client|tier|created|cast, by name; casts not started",
+    "pending": "ZSET cast:index padded, by name; units not handed out",
+    "run": "ZSET unit -> lease expiry, ms",
+    "plan": "HASH unit -> estimated ms before it|its own",
+    "held": "HASH unit -> owner|ticket",
+    "attempts": "HASH unit -> times handed out",
+    "bound": "HASH ticket -> unit it was used for",
+    "casts": "HASH cast -> its state, packed",
+    "left": "HASH cast -> units the log has not decided",
+    "clients": "HASH client -> running casts|when it was last served, ms",
+    "ears": "HASH cast -> who listens",
+    "look": "ZSET cast -> when who listens must be looked at again, ms",
+    "fleet": "HASH worker -> known until, ms|its speed|speed of one slot",
+    "sums": "HASH: speed of the fleet, estimated audio pending",
+    "expected": "ZSET job -> when a janitor looks whether it has ended, ms",
+}
+"""What a lane's scheduler keeps, in the order in which every one of its scripts gets the keys."""
 
-    due: ZSET unit -> deadline ms; run: ZSET unit -> lease expiry ms; info: HASH unit -> "deadline|owner|ticket";
-    attempts: HASH unit -> times handed out; bound: HASH ticket -> unit it was used for; workers: HASH id -> JSON.
-    """
-    tag = f"{namespace}{{q:{lane}}}"
-    return {
-        "due": f"{tag}:due",
-        "run": f"{tag}:run",
-        "info": f"{tag}:info",
-        "attempts": f"{tag}:try",
-        "bound": f"{tag}:bound",
-        "workers": f"{tag}:workers",
-    }
+
+def lane_keys(namespace: str, lane: Lane) -> list[str]:
+    """Redis keys of a lane's scheduler, all in one hash slot, in the order of LANE_KEYS."""
+    return [lane_key(namespace, lane, name) for name in LANE_KEYS]
+
+
+def lane_key(namespace: str, lane: Lane, name: str) -> str:
+    """One key of a lane. Beside LANE_KEYS: `workers` (HASH id -> JSON)."""
+    return f"{namespace}{{q:{lane}}}:{name}"
 
 
 def log_keys(namespace: str, job: str) -> dict[str, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.adapters import rabbitmq, sqlite
+from contracts.adapters import rabbitmq, rabbitmq_dead, sqlite
 from contracts.adapters import redis as on_redis
 from contracts.errors import Misconfigured
-from contracts.ports import Bell, LogReader, LogWriter, Scheduler, TicketPublisher, TicketSource
+from contracts.ports import Bell, DeadLetters, LogReader, LogWriter, Scheduler, TicketPublisher, TicketSource
+from contracts.schedule import RULE, Rule
 from contracts.topology import MAX_ATTEMPTS
 from contracts.units import Lane
 
@@ -58,15 +59,15 @@ class Store:
             await (connection.close() if isinstance(connection, sqlite.Database) else connection.aclose())
 
 
-def open_store(address: Address, *, max_attempts: int = MAX_ATTEMPTS) -> Store:
+def open_store(address: Address, *, max_attempts: int = MAX_ATTEMPTS, rule: Rule = RULE) -> Store:
     """The log and the order of work. Connects at the first call."""
     if address.embedded:
         database = sqlite.Database(address.path)
         log = sqlite.SqliteLog(database)
-        return Store(log, log, sqlite.SqliteScheduler(database, max_attempts=max_attempts), (database,))
+        return Store(log, log, sqlite.SqliteScheduler(database, max_attempts=max_attempts, rule=rule), (database,))
     client, once = on_redis.connect(address.store), on_redis.connect_once(address.store)
     redis_log = on_redis.RedisLog(client, address.namespace)
-    scheduler = on_redis.RedisScheduler(client, once, address.namespace, max_attempts=max_attempts)
+    scheduler = on_redis.RedisScheduler(client, once, address.namespace, max_attempts=max_attempts, rule=rule)
     return Store(redis_log, redis_log, scheduler, (client, once))
 
 
@@ -89,3 +90,10 @@ def open_bell(address: Address) -> Bell:
     if address.embedded:
         return sqlite.SqliteBell(address.path)
     return on_redis.RedisBell(on_redis.connect_waiting(address.store), address.namespace)
+
+
+def open_dead_letters(address: Address) -> DeadLetters:
+    """Units that were given up, and messages that are none. Connects at the first call."""
+    if address.embedded:
+        return sqlite.SqliteDead(sqlite.Database(address.path))
+    return rabbitmq_dead.RabbitDead(address.broker, address.namespace)

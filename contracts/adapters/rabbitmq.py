@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
@@ -43,8 +44,10 @@ CALL_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 30.0
 PUBLISH_AT_ONCE = 500
 """Messages in flight before their confirms are awaited."""
+REASON_HEADER, LANE_HEADER, AT_HEADER = "x-castline-reason", "x-castline-lane", "x-castline-at"
+"""Headers of a buried unit; at: milliseconds since 1970, where AMQP's own timestamp has seconds."""
 
-_FAILURES = (AMQPError, ChannelInvalidStateError, DeliveryError, ConnectionError, OSError, TimeoutError, RuntimeError)
+FAILURES = (AMQPError, ChannelInvalidStateError, DeliveryError, ConnectionError, OSError, TimeoutError, RuntimeError)
 """What aio-pika raises when a connection or channel is not usable; a closed channel is a RuntimeError."""
 
 
@@ -68,6 +71,15 @@ async def _connect(url: str, name: str) -> AbstractRobustConnection:
                     delay = min(2 * delay, 2.0)
     except TimeoutError as exc:
         raise BrokerUnavailable("RabbitMQ") from exc
+
+
+async def _close(connection: AbstractRobustConnection) -> None:
+    """A connection that is broken, or to a broker that hangs, is left to itself."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            await connection.close()
+    except FAILURES as exc:
+        logger.info("connection not closed in order", extra={"error": str(exc)})
 
 
 async def declare_lane(channel: AbstractChannel, namespace: str, lane: Lane) -> AbstractQueue:
@@ -141,7 +153,7 @@ class RabbitPublisher:
                     self._declared.add(lane)
                 for i in range(0, len(tickets), PUBLISH_AT_ONCE):
                     await asyncio.gather(*(self._publish(lane, t) for t in tickets[i : i + PUBLISH_AT_ONCE]))
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__})") from exc
 
     async def _publish(self, lane: Lane, ticket: Ticket) -> None:
@@ -156,7 +168,7 @@ class RabbitPublisher:
         try:
             message = _message(b"{}", correlation_id=job, type="cancel")
             await self._cancels.publish(message, "", mandatory=False, timeout=CALL_TIMEOUT_S)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__})") from exc
 
     async def receipts(self) -> AsyncIterator[Receipt]:
@@ -170,8 +182,8 @@ class RabbitPublisher:
 
     async def close(self) -> None:
         """See TicketPublisher.close."""
-        await self._out.close()
-        await self._in.close()
+        await _close(self._out)
+        await _close(self._in)
 
 
 class _RabbitDelivery:
@@ -193,7 +205,7 @@ class _RabbitDelivery:
     async def _settle(self, settling: Awaitable[object]) -> None:
         try:
             await settling
-        except _FAILURES as exc:
+        except FAILURES as exc:
             # The channel it came on is gone: the broker has redelivered it already, and a second delivery is harmless.
             logger.info("ticket settled too late", extra={"error": str(exc), "unit": self._message.message_id})
 
@@ -221,7 +233,10 @@ class RabbitSource:
         self._queue = await declare_lane(self._channel, self._namespace, self._lane)
         fanout = await _cancel_exchange(self._channel, self._namespace)
         cancels = await self._channel.declare_queue(
-            f"{self._namespace}cancel.{self._worker}", exclusive=True, auto_delete=True, timeout=CALL_TIMEOUT_S
+            f"{self._namespace}cancel.{self._worker}.{uuid.uuid4().hex[:8]}",
+            exclusive=True,
+            auto_delete=True,
+            timeout=CALL_TIMEOUT_S,
         )
         await cancels.bind(fanout, timeout=CALL_TIMEOUT_S)
         await cancels.consume(self._on_cancel, no_ack=True, timeout=CALL_TIMEOUT_S)
@@ -258,12 +273,13 @@ class RabbitSource:
         """See TicketSource.bury."""
         ticket = Ticket(job=unit.job, epoch=unit.epoch, index=unit.index)
         message = _message(
-            ticket, message_id=str(unit), correlation_id=unit.job, type="dead", headers={"x-castline-reason": reason}
-        )
+            ticket, message_id=str(unit), correlation_id=unit.job, type="dead",
+            headers={REASON_HEADER: reason, LANE_HEADER: lane, AT_HEADER: time.time_ns() // 1_000_000},
+        )  # fmt: skip
         key = self._namespace + dead_queue_name(lane)
         try:
             await self._graves.default_exchange.publish(message, key, mandatory=True, timeout=CALL_TIMEOUT_S)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__})") from exc
 
     async def reply(self, reply_to: str, receipt: Receipt) -> None:
@@ -271,19 +287,26 @@ class RabbitSource:
         message = _message(receipt, correlation_id=receipt.job, type="receipt")
         try:
             await self._replies.default_exchange.publish(message, reply_to, mandatory=False, timeout=CALL_TIMEOUT_S)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             logger.info("receipt not sent", extra={"job": receipt.job, "error": str(exc)})
+
+    async def renew(self) -> None:
+        """See TicketSource.renew. Tickets in hand come again, to somebody."""
+        old = (self._in, self._out)
+        await self.connect()
+        for connection in old:
+            await _close(connection)
 
     async def stop(self) -> None:
         """See TicketSource.stop."""
         try:
             await self._queue.cancel(self._consumer, timeout=CALL_TIMEOUT_S)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             logger.info("consumer was gone already", extra={"error": str(exc)})
         while not self._tickets.empty():
             await self._tickets.get_nowait().put_back()
 
     async def close(self) -> None:
         """See TicketSource.close."""
-        await self._in.close()
-        await self._out.close()
+        await _close(self._in)
+        await _close(self._out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from contracts.adapters import Store
 from contracts.ids import new_epoch
@@ -17,10 +18,11 @@ TTL_MS = 60_000
 TITLE = "Größe \N{SMILING FACE WITH OPEN MOUTH}"
 
 
-def new_log(job: str, units: Sequence[str], *, closed: bool = True, ttl_ms: int = TTL_MS, epoch: str = "") -> NewLog:
+def new_log(job: str, units: Sequence[str], *, epoch: str = "", **more: Any) -> NewLog:
+    given: dict[str, Any] = {"closed": True, "ttl_ms": TTL_MS, **more}
     return NewLog(
         job=job, epoch=epoch or new_epoch(), lane=LANE, job_class="live", owner="someone", recipe={"voice": "tone"},
-        meta={"v": 1, "kind": "tts", "title": TITLE}, units=units, closed=closed, ttl_ms=ttl_ms,
+        meta={"v": 1, "kind": "tts", "title": TITLE}, units=units, **given,
     )  # fmt: skip
 
 
@@ -135,6 +137,58 @@ async def test_cancel_ends_a_live_log_and_a_new_post_starts_another(store: Store
     reopened = await log.open(new_log("h" * 16, ["0", "1"], epoch="e2"))
     assert reopened.new
     assert [r.type for r in await all_records(store, "h" * 16)] == ["meta"]
+
+
+async def test_a_finished_log_is_replaced_only_on_demand_and_a_live_one_never(store: Store) -> None:
+    log, job = store.log_writer, "r" * 16
+    await log.open(new_log(job, ["0", "1"], epoch="e1"))
+    refused = await log.open(new_log(job, ["other"], epoch="e2", replace=True))
+    assert (refused.new, refused.status.epoch, refused.status.state) == (False, "e1", "live")
+    await log.commit(Unit(job, "e1", 0), audio(0))
+    await log.commit(Unit(job, "e1", 1), audio(1))
+    assert not (await log.open(new_log(job, ["0", "1"], epoch="e2"))).new
+    opened = await log.open(new_log(job, ["0", "1"], epoch="e3", replace=True))
+    assert opened.new
+    assert (opened.status.epoch, opened.status.state, opened.status.watermark) == ("e3", "live", 0)
+    assert (opened.status.total, opened.status.audio_ms) == (2, 0)
+    assert [r.type for r in await all_records(store, job)] == ["meta"]
+    assert (await log.commit(Unit(job, "e1", 0), audio(0))).verdict == "GONE"
+    assert (await log.commit(Unit(job, "e3", 1), audio(1, b"again"))).verdict == "STAGED"
+    assert (await log.commit(Unit(job, "e3", 0), audio(0, b"again"))).finished
+    assert [r.body for r in await all_records(store, job)] == [b"", b"again", b"again", b""]
+
+
+async def test_source_gives_back_what_open_took(store: Store) -> None:
+    log, job = store.log_writer, "u" * 16
+    given = new_log(job, ["zero ", "one\n", "größe"], epoch="e1", reply_to="front", ttl_ms=12_345)
+    await log.open(given)
+    for n, watermark in ((1, 0), (0, 2)):
+        await log.commit(Unit(job, "e1", n), audio(n, text=given.units[n].rstrip()))
+        live = await log.source(job)
+        assert live is not None
+        assert (live.status.state, live.status.epoch, live.status.watermark) == ("live", "e1", watermark)
+        assert (live.status.total, live.status.job_class, live.status.lane) == (3, "live", LANE)
+        assert live.texts == dict(enumerate(given.units))
+        assert (live.owner, live.recipe, live.meta) == (given.owner, given.recipe, given.meta)
+        assert (live.reply_to, live.ttl_ms) == ("front", 12_345)
+    await log.commit(Unit(job, "e1", 2), Output("skip", {"i": 2, "t": "größe", "reason": "poison"}))
+    done = await log.source(job)
+    assert done is not None
+    assert (done.status.state, done.texts) == ("done", {0: "zero", 1: "one", 2: "größe"})
+    assert (done.owner, done.recipe, done.meta) == (given.owner, given.recipe, given.meta)
+
+
+async def test_source_of_long_cancelled_and_absent_logs(store: Store) -> None:
+    log, job, total = store.log_writer, "v" * 16, 300
+    assert await log.source(job) is None
+    await log.open(new_log(job, [str(n) for n in range(total)], epoch="e1"))
+    for n in range(total - 1):
+        await log.commit(Unit(job, "e1", n), audio(n, text=str(n)))
+    await log.cancel(job)
+    cancelled = await log.source(job)
+    assert cancelled is not None
+    assert cancelled.status.state == "cancelled"
+    assert cancelled.texts == {n: str(n) for n in range(total - 1)}
 
 
 async def test_cancelling_a_finished_log_changes_nothing(store: Store) -> None:

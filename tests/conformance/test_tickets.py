@@ -67,6 +67,26 @@ async def test_a_source_that_stops_lets_go_of_what_it_has_not_begun(real: Addres
         await closing.close()
 
 
+async def test_a_source_made_anew_goes_on_and_lets_go_of_its_old_connection(real: Address) -> None:
+    publisher = await RabbitPublisher(real.broker, real.namespace).connect()
+    source = await RabbitSource(real.broker, real.namespace, LANE, slots=1, worker="w1").connect()
+    await publisher.publish(LANE, [ticket(0)])
+    held = await taken(source)
+    await source.renew()
+    again = await taken(source)
+    assert (again.ticket, again.redelivered) == (ticket(0), True)
+    await held.ack()  # on the old connection: harmless
+    await again.ack()
+    await publisher.publish(LANE, [ticket(1)])
+    assert (await taken(source)).ticket == ticket(1)
+    async with aclosing(source.cancellations()) as cancellations:  # type: ignore[type-var]
+        await publisher.cancel("b" * 16)
+        async with asyncio.timeout(10):
+            assert await anext(cancellations) == "b" * 16
+    await source.close()
+    await publisher.close()
+
+
 async def test_a_message_that_is_no_ticket_is_a_dead_letter_once(real: Address) -> None:
     source = await RabbitSource(real.broker, real.namespace, LANE, slots=2, worker="w1").connect()
     connection = await aio_pika.connect(real.broker)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from importlib.resources import files
 from typing import Any, ParamSpec, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from contracts.errors import StoreUnavailable
@@ -46,7 +48,27 @@ def _client(url: str, retry: Retry, timeout_s: float | None) -> Redis:
         socket_connect_timeout=CALL_TIMEOUT_S,
         health_check_interval=0,
     )
+    base = pool.connection_class  # the URL's scheme has chosen it
+    pool.connection_class = type(base.__name__, (_Sturdy, base), {})
     return Redis.from_pool(pool)
+
+
+class _Sturdy(AbstractConnection):
+    """Takes uvloop's word for a lost connection, too: redis-py lets it through, and it would end the process.
+
+    A write to a transport that was reset, and whose reader has not been told yet, is a RuntimeError of uvloop; redis-py
+    has disconnected then, and with the right error its own retries go on.
+    """
+
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,  # noqa: FBT001, FBT002  redis-py's
+    ) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as exc:
+            raise ConnectionLost(str(exc)) from exc
 
 
 def guarded(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -63,16 +85,18 @@ def guarded(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[
 
 
 class Scripts:
-    """The Lua verbs by name, sent by hash and loaded again when the server has forgotten them."""
+    """Lua verbs by name, sent by hash and loaded again when the server has forgotten them.
 
-    def __init__(self, client: Redis) -> None:
-        folder = files(__package__)
-        library = folder.joinpath("lib.lua").read_text()
-        self._scripts = {
-            path.name.removesuffix(".lua"): client.register_script(library + path.read_text())
-            for path in folder.iterdir()
-            if path.name.endswith(".lua") and path.name != "lib.lua"
-        }
+    folder: below this package, "" for the package itself; before: what stands before each verb, after lib.lua.
+    """
+
+    def __init__(self, client: Redis, folder: str = "", before: str = "") -> None:
+        package = files(__package__)
+        place = package.joinpath(folder) if folder else package
+        texts = {p.name.removesuffix(".lua"): p.read_text() for p in place.iterdir() if p.name.endswith(".lua")}
+        shared = package.joinpath("lib.lua").read_text() + before + (texts.pop(folder) if folder else "")
+        texts.pop("lib", None)
+        self._scripts = {verb: client.register_script(shared + text) for verb, text in texts.items()}
 
     async def call(self, verb: str, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401  each verb answers in its own shape
         """Run one verb on one hash slot."""

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from contracts.adapters.redis.connection import Scripts, guarded
-from contracts.ports import Assignment, Committed, LogStatus, NewLog, Opened, Output, Page
+from contracts.ports import Assignment, Committed, LogSource, LogStatus, NewLog, Opened, Output, Page
 from contracts.records import Record, to_json
 from contracts.topology import log_keys
 from contracts.units import Lane, Unit
@@ -36,7 +36,7 @@ class RedisLog:
         new, status = await self._scripts.call(
             "open",
             (k["meta"], k["log"], k["staged"], k["units"]),
-            (*head, int(log.closed), log.ttl_ms, *log.units),
+            (*head, int(log.closed), log.ttl_ms, int(log.replace), *log.units),
         )
         return Opened(bool(new), _status(log.job, status))
 
@@ -70,6 +70,37 @@ class RedisLog:
             ),
         )  # fmt: skip
         return Committed(verdict.decode(), int(watermark), bool(finished))
+
+    @guarded
+    async def source(self, job: str) -> LogSource | None:
+        """See LogWriter.source."""
+        k = self._keys(job)
+        found = await self._scripts.call("source", (k["meta"], k["log"], k["units"]), ())
+        if found is None:
+            return None
+        fields, (owner, recipe, reply_to, ttl), [(_, first)], pairs = found
+        meta = dict(zip(first[::2], first[1::2], strict=True))[b"h"]
+        status = _status(job, fields)
+        texts = {int(n): text.decode() for n, text in zip(pairs[::2], pairs[1::2], strict=True)}
+        if any(n not in texts for n in range(status.watermark)):
+            records = await self._texts(status)
+            if records is None:
+                return await self.source(job)
+            texts = {**records, **texts}
+        headers = {name: value for name, value in json.loads(meta).items() if name != "created"}
+        return LogSource(
+            status, owner.decode(), json.loads(recipe), headers, texts, reply_to=reply_to.decode(), ttl_ms=int(ttl)
+        )
+
+    async def _texts(self, status: LogStatus) -> dict[int, str] | None:
+        """Texts of the records this incarnation had; None if another has taken its place, or it has expired."""
+        texts: dict[int, str] = {}
+        while len(texts) < status.watermark:
+            page = await self.read(status.job, len(texts) + 1)
+            if page is None or page.epoch != status.epoch:
+                return None
+            texts.update((r.seq - 1, r.headers["t"]) for r in page.records if r.type in ("audio", "skip"))
+        return texts
 
     @guarded
     async def cancel(self, job: str) -> LogStatus | None:

@@ -19,6 +19,8 @@ from contracts.errors import StoreUnavailable
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5_000
+SCHEDULE_VERSION = 2
+"""Of the tables of the order of work."""
 POLL_S = 0.005
 """How often a waiting process looks whether another has written: PRAGMA data_version is a read of shared memory."""
 
@@ -73,6 +75,10 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEDULE_VERSION:
+        # The order of work is made anew from the logs when a cast is posted again; logs are never dropped.
+        connection.executescript(f"DROP TABLE IF EXISTS due; PRAGMA user_version={SCHEDULE_VERSION}")
+        connection.execute("DROP TABLE IF EXISTS workers")
     connection.executescript(files(__package__).joinpath("schema.sql").read_text())
     return connection
 

@@ -6,7 +6,7 @@ import json
 import sqlite3
 
 from contracts.adapters.sqlite.database import Database, now_ms
-from contracts.ports import Assignment, Committed, LogStatus, NewLog, Opened, Output, Page
+from contracts.ports import Assignment, Committed, LogSource, LogStatus, NewLog, Opened, Output, Page
 from contracts.records import CastTotals, Record, to_json
 from contracts.units import Lane, Unit
 
@@ -24,7 +24,8 @@ class SqliteLog:
             now = now_ms()
             _forget_expired(db, now)
             old = _row(db, log.job)
-            if old is not None and old["state"] in ("live", "done"):
+            stands = ("live",) if log.replace else ("live", "done")
+            if old is not None and old["state"] in stands:
                 return Opened(False, _status(old))
             _forget(db, log.job)
             db.execute(
@@ -76,6 +77,25 @@ class SqliteLog:
             return _advance(db, row)
 
         return await self._db.write(verb)
+
+    async def source(self, job: str) -> LogSource | None:
+        """See LogWriter.source."""
+
+        def verb(db: sqlite3.Connection) -> LogSource | None:
+            row = _row(db, job)
+            if row is None:
+                return None
+            query = "SELECT seq, e, h FROM records WHERE job=? AND e IN ('meta', 'audio', 'skip') ORDER BY seq"
+            first, *made = db.execute(query, (job,)).fetchall()
+            meta = {name: value for name, value in json.loads(first["h"]).items() if name != "created"}
+            texts = {r["seq"] - 1: json.loads(r["h"])["t"] for r in made}
+            texts.update((r["n"], r["text"]) for r in db.execute("SELECT n, text FROM units WHERE job=?", (job,)))
+            return LogSource(
+                _status(row), row["owner"], json.loads(row["recipe"]), meta, texts,
+                reply_to=row["reply_to"], ttl_ms=row["ttl"],
+            )  # fmt: skip
+
+        return await self._db.read(verb)
 
     async def cancel(self, job: str) -> LogStatus | None:
         """See LogWriter.cancel."""

@@ -14,13 +14,30 @@ CREATE TABLE IF NOT EXISTS staged (
   job TEXT NOT NULL, n INTEGER NOT NULL, e TEXT NOT NULL, h TEXT NOT NULL, b BLOB NOT NULL,
   duration INTEGER NOT NULL, gen INTEGER NOT NULL, PRIMARY KEY (job, n)
 ) STRICT;
--- lease IS NULL: waiting; else: leased until then
+-- lease IS NULL: pending; else: leased until then. before, length: estimated audio, ms
 CREATE TABLE IF NOT EXISTS due (
-  unit TEXT PRIMARY KEY, lane TEXT NOT NULL, deadline INTEGER NOT NULL, lease INTEGER, owner TEXT NOT NULL DEFAULT '',
-  ticket TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0
+  lane TEXT NOT NULL, job_epoch TEXT NOT NULL, n INTEGER NOT NULL, before INTEGER NOT NULL, length INTEGER NOT NULL,
+  lease INTEGER, owner TEXT NOT NULL DEFAULT '', ticket TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (lane, job_epoch, n)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS due_by_deadline ON due (lane, deadline, unit) WHERE lease IS NULL;
-CREATE INDEX IF NOT EXISTS due_by_lease ON due (lane, lease) WHERE lease IS NOT NULL;
-CREATE TABLE IF NOT EXISTS workers (id TEXT PRIMARY KEY, lane TEXT NOT NULL, expires INTEGER NOT NULL, info TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS due_pending ON due (lane, job_epoch, n) WHERE lease IS NULL;
+CREATE INDEX IF NOT EXISTS due_leased ON due (lane, lease) WHERE lease IS NOT NULL;
+-- see contracts/schedule.py; look: when who listens must be looked at again
+CREATE TABLE IF NOT EXISTS casts (
+  lane TEXT NOT NULL, job_epoch TEXT NOT NULL, client TEXT NOT NULL, created INTEGER NOT NULL, started INTEGER NOT NULL DEFAULT 0,
+  tier INTEGER NOT NULL DEFAULT 1, anchor INTEGER NOT NULL DEFAULT 0, floor INTEGER NOT NULL DEFAULT 0,
+  shift INTEGER NOT NULL DEFAULT 0, late INTEGER NOT NULL DEFAULT 0, finish INTEGER NOT NULL DEFAULT 0, look INTEGER,
+  PRIMARY KEY (lane, job_epoch)
+) STRICT;
+CREATE INDEX IF NOT EXISTS casts_to_look_at ON casts (lane, look) WHERE look IS NOT NULL;
+CREATE TABLE IF NOT EXISTS ears (
+  lane TEXT NOT NULL, job_epoch TEXT NOT NULL, ear TEXT NOT NULL, anchor INTEGER NOT NULL, until INTEGER NOT NULL,
+  PRIMARY KEY (lane, job_epoch, ear)
+) STRICT;
+CREATE TABLE IF NOT EXISTS clients (lane TEXT NOT NULL, client TEXT NOT NULL, served INTEGER NOT NULL, PRIMARY KEY (lane, client)) STRICT;
+CREATE TABLE IF NOT EXISTS expected (lane TEXT NOT NULL, job TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (lane, job)) STRICT;
+CREATE TABLE IF NOT EXISTS workers (
+  id TEXT PRIMARY KEY, lane TEXT NOT NULL, expires INTEGER NOT NULL, xrt REAL NOT NULL, slots INTEGER NOT NULL, info TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS notices (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS dead (unit TEXT PRIMARY KEY, lane TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;

@@ -153,6 +153,9 @@ class SqliteSource:
         row = (str(unit), lane, now_ms(), reason)
         await self._db.write(lambda db: db.execute("INSERT OR REPLACE INTO dead VALUES (?,?,?,?)", row))
 
+    async def renew(self) -> None:
+        """See TicketSource.renew: there is no connection."""
+
     async def stop(self) -> None:
         """See TicketSource.stop."""
         self._stopped = True

@@ -1,0 +1,55 @@
+"""Ports: what the front and the workers may ask of the store and the broker. Adapters are in contracts.adapters.
+
+LogWriter, LogReader and Scheduler are the log and the order of work (Redis, or SQLite); TicketPublisher and
+TicketSource say that there is work (RabbitMQ, or a watched SQLite file); DeadLetters are what was given up.
+Every verb may raise Unavailable. All times are milliseconds; all clocks are the store's.
+"""
+
+from contracts.ports.dead import JOB_KINDS, DeadLetter, DeadLetters, JobKind, letter_id
+from contracts.ports.log import (
+    Assignment,
+    Bell,
+    Committed,
+    LogReader,
+    LogSource,
+    LogState,
+    LogStatus,
+    LogWriter,
+    NewLog,
+    Opened,
+    Output,
+    Page,
+    Ring,
+)
+from contracts.ports.schedule import Backlog, Claim, Listening, Place, Scheduler, Work
+from contracts.ports.tickets import Delivery, TicketPublisher, TicketSource
+
+__all__ = [
+    "JOB_KINDS",
+    "Assignment",
+    "Backlog",
+    "Bell",
+    "Claim",
+    "Committed",
+    "DeadLetter",
+    "DeadLetters",
+    "Delivery",
+    "JobKind",
+    "Listening",
+    "LogReader",
+    "LogSource",
+    "LogState",
+    "LogStatus",
+    "LogWriter",
+    "NewLog",
+    "Opened",
+    "Output",
+    "Page",
+    "Place",
+    "Ring",
+    "Scheduler",
+    "TicketPublisher",
+    "TicketSource",
+    "Work",
+    "letter_id",
+]
