@@ -15,3 +15,4 @@ REDELIVERED = Counter("castline_tickets_redelivered_total", "Tickets whose last 
 ENGINE_STARTS = Gauge("castline_engine_starts", "Times the engine process was started")
 IN_FLIGHT = Gauge("castline_units_in_flight", "Units in work")
 XRT = Gauge("castline_xrt", "Seconds of audio made per second with all slots busy")
+RECONNECTS = Counter("castline_broker_reconnects_total", "Connections made anew by the watchdog")

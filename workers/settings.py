@@ -25,6 +25,8 @@ class WorkerSettings(BaseSettings):
     """A unit that is not heard of for so long goes to another worker."""
     idle_poll_s: float = Field(default=1.0, ge=0.05, le=60)
     """How often a free slot looks for due units that have no ticket: a lost ticket costs this."""
+    watchdog_s: float = Field(default=30.0, ge=1)
+    """Work that is found without tickets for so long, while none is delivered: the broker connection is made anew."""
     drain_s: float = Field(default=25.0, ge=0)
     """After SIGTERM, how long units in work may take before they are given back."""
     engine_start_s: float = Field(default=120.0, gt=0)

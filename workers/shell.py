@@ -68,8 +68,10 @@ class Shell:
         self._lease_ms = round(settings.lease_s * 1000)
         self._in_flight: dict[Unit, _InFlight] = {}
         self._draining = asyncio.Event()
-        self._decided: asyncio.Queue[Unit] = asyncio.Queue()
+        self._decided: asyncio.Queue[tuple[Unit, int | None]] = asyncio.Queue()
         self._xrt = info.probe_xrt
+        self._guessing = True
+        self._delivered_at = time.monotonic()
 
     def drain(self) -> None:
         """Take nothing new; give back what is not finished in time."""
@@ -103,46 +105,78 @@ class Shell:
                 if delivery is not None:
                     await delivery.put_back()
                 return
-            await self._turn(delivery)
+            worked = await self._turn(delivery)
+            await self._watch(delivered=delivery is not None, worked=worked)
 
-    async def _turn(self, delivery: Delivery | None) -> None:
-        """One row of the table above. Without a ticket this is the idle poll: it finds units whose ticket was lost."""
+    async def _watch(self, *, delivered: bool, worked: bool) -> None:
+        """Work is due, and finds us by idle polls alone: the connection looks alive and is not."""
+        now = time.monotonic()
+        if delivered or not worked:
+            self._delivered_at = now
+        elif now - self._delivered_at > self._settings.watchdog_s:
+            self._delivered_at = now
+            logger.warning("no ticket is delivered though work is due; connecting anew")
+            metrics.RECONNECTS.inc()
+            try:
+                await self._source.renew()
+            except BrokerUnavailable as exc:
+                logger.warning("the broker does not answer", extra={"error": str(exc)})
+
+    async def _turn(self, delivery: Delivery | None) -> bool:
+        """One row of the table above; True: there was a unit to do.
+
+        Without a ticket this is the idle poll: it finds units whose ticket was lost.
+        """
         ticket = "" if delivery is None or delivery.ticket is None else str(delivery.ticket.unit)
         redelivered = delivery is not None and delivery.redelivered
         metrics.REDELIVERED.inc(int(redelivered))
+        guess = self._look_ahead(delivery)
         claim = await self._claim(ticket, redelivered=redelivered)
         if claim is None and ticket and not redelivered:
             await asyncio.sleep(OVERTAKEN_S)
             claim = await self._claim(ticket, redelivered=False)
-        settled = True if claim is None else await self._work(claim)
+        self._guessing = claim is not None and str(claim.unit) == ticket
+        settled = True if claim is None else await self._work(claim, guess if self._guessing else None)
+        if guess is not None:
+            guess.cancel()
         if delivery is not None:
             await (delivery.ack() if settled else delivery.put_back())
+        return claim is not None
+
+    def _look_ahead(self, delivery: Delivery | None) -> asyncio.Task[Assignment] | None:
+        """While little is queued a ticket gets its own unit: look it up beside the claim, if the last one did."""
+        if not self._guessing or delivery is None or delivery.ticket is None:
+            return None
+        unit = delivery.ticket.unit
+        return asyncio.create_task(self._patiently(lambda: self._log.look(unit)))
 
     async def _claim(self, ticket: str, *, redelivered: bool) -> Claim | None:
         began = time.perf_counter()
+        xrt = self._xrt / self._info.slots
         claim = await self._patiently(
             lambda: self._scheduler.claim(
-                self._lane, self._worker, self._lease_ms, ticket=ticket, redelivered=redelivered
+                self._lane, self._worker, self._lease_ms, ticket=ticket, redelivered=redelivered, xrt=xrt
             )
         )
         metrics.CLAIM_SECONDS.observe(time.perf_counter() - began)
         return claim
 
-    async def _work(self, claim: Claim) -> bool:
+    async def _work(self, claim: Claim, looked: Awaitable[Assignment] | None = None) -> bool:
         """Do a claimed unit; True: the ticket is spent, False: somebody else should have it."""
         unit = claim.unit
         held = self._in_flight[unit] = _InFlight()
         metrics.IN_FLIGHT.inc()
         try:
-            task = await self._patiently(lambda: self._log.look(unit))
+            task = await (looked or self._patiently(lambda: self._log.look(unit)))
             if task.verdict != "RENDER":
-                return self._release(unit, task.verdict)
+                return self._release(unit, None, task.verdict)
             if claim.dead:
                 output = await self._bury(claim, task)
             else:
                 output = await self._render(claim, task, held)
             committed = await self._commit(unit, output)
-            self._release(unit, f"{output.type} {committed.verdict}")
+            done_ms = output.duration_ms if committed.verdict in ("OK", "STAGED") else None
+            self._release(unit, done_ms, f"{output.type} {committed.verdict}")
             if committed.finished:
                 await self._send_receipt(unit.job, task)
         except EngineStopped:
@@ -176,10 +210,10 @@ class Shell:
             metrics.AUDIO_SECONDS.inc(output.duration_ms / 1000)
         return committed
 
-    def _release(self, unit: Unit, outcome: str) -> bool:
+    def _release(self, unit: Unit, duration_ms: int | None, outcome: str) -> bool:
         """Nobody waits for a release, and it would stand in the way of those who read what was committed: soon."""
         metrics.UNITS.labels(outcome.lower().replace(" ", "_")).inc()
-        self._decided.put_nowait(unit)
+        self._decided.put_nowait((unit, duration_ms))
         return True
 
     async def _release_decided(self) -> None:

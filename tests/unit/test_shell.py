@@ -14,7 +14,7 @@ import pytest
 from contracts.adapters import Address, Store, open_store
 from contracts.errors import EngineDied, EngineStopped, StoreUnavailable, UnitFailed
 from contracts.jobs import Receipt, Ticket
-from contracts.ports import Claim, Delivery, NewLog, Output
+from contracts.ports import Claim, Delivery, NewLog, Output, Work
 from contracts.topology import MAX_ATTEMPTS
 from contracts.units import Lane, Unit
 from workers.engine import EngineInfo
@@ -67,6 +67,7 @@ class Source:
         self.tickets: asyncio.Queue[Delivery] = asyncio.Queue()
         self.cancels: asyncio.Queue[str] = asyncio.Queue()
         self.buried: list[Unit] = []
+        self.renewed = asyncio.Event()
         self.receipts: list[tuple[str, Receipt]] = []
 
     async def next(self, timeout_s: float) -> Delivery | None:
@@ -83,6 +84,9 @@ class Source:
 
     async def reply(self, reply_to: str, receipt: Receipt) -> None:
         self.receipts.append((reply_to, receipt))
+
+    async def renew(self) -> None:
+        self.renewed.set()
 
     async def stop(self) -> None:
         """Nothing is taken ahead."""
@@ -119,7 +123,7 @@ async def bench(tmp_path: Path, *, units: int, script: list[Exception | str], **
     await store.log_writer.open(
         NewLog(JOB, "e1", LANE, "live", "", {"voice": "tone"}, {"v": 1}, texts, True, 60_000, reply_to="front")
     )
-    await store.scheduler.submit(LANE, [(Unit(JOB, "e1", n), n) for n in range(units)])
+    await store.scheduler.submit(LANE, Work(JOB, "e1", "c", "live", [1_000] * units))
     source, engine = Source(), Engine(script)
     given = WorkerSettings(store=address.store, broker="", **{"idle_poll_s": 60, **settings})
     shell = Shell(
@@ -190,7 +194,7 @@ async def test_a_cancelled_job_stops_the_engine_and_acks(tmp_path: Path) -> None
         while not b.engine.rendered:
             await asyncio.sleep(0)
         await b.store.log_writer.cancel(JOB)
-        await b.store.scheduler.release(LANE, [Unit(JOB, "e1", 0)])
+        await b.store.scheduler.release(LANE, [(Unit(JOB, "e1", 0), None)])
         b.source.cancels.put_nowait(JOB)
         assert await delivery.end == "ack"
         assert await b.types() == ["meta", "cancelled"]
@@ -201,7 +205,7 @@ async def test_a_lease_that_is_not_ours_any_more_stops_the_engine(tmp_path: Path
         delivery = b.source.give(0)
         while not b.engine.rendered:
             await asyncio.sleep(0)
-        await b.store.scheduler.release(LANE, [Unit(JOB, "e1", 0)])
+        await b.store.scheduler.release(LANE, [(Unit(JOB, "e1", 0), None)])
         assert await delivery.end == "ack"
 
 
@@ -243,3 +247,17 @@ async def test_a_free_slot_finds_units_whose_ticket_was_lost(tmp_path: Path) -> 
         while "eos" not in await b.types():
             await asyncio.sleep(0)
         assert b.engine.rendered == [0, 1]
+
+
+async def test_work_that_no_ticket_announces_makes_the_watchdog_connect_anew(tmp_path: Path) -> None:
+    async with bench(tmp_path, units=40, script=["ok"] * 40, idle_poll_s=0.05, watchdog_s=1) as b:
+        async with asyncio.timeout(20):
+            await b.source.renewed.wait()
+        assert b.engine.rendered, "idle polls do the work meanwhile"
+
+
+async def test_a_ticket_keeps_the_watchdog_quiet(tmp_path: Path) -> None:
+    async with bench(tmp_path, units=2, script=["ok"] * 2, idle_poll_s=0.05, watchdog_s=1) as b:
+        for n in range(2):
+            assert await b.source.give(n).end == "ack"
+        assert not b.source.renewed.is_set()

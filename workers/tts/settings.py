@@ -23,6 +23,8 @@ class SpeechSettings(BaseSettings):
     """Units at once; 0: one per core, the fastest for kokoro-onnx (measured)."""
     tone_xrt: float = Field(default=float("inf"), gt=0)
     """Real-time factor the tone engine pretends to have."""
+    tone_poison: str = ""
+    """For tests: a word that aborts the tone engine's process; empty: none."""
 
     def options(self) -> dict[str, Any]:
         """Options for workers.tts.render.build: plain JSON."""
@@ -34,4 +36,5 @@ class SpeechSettings(BaseSettings):
             "device": self.device,
             "model_dir": str(ModelSettings().model_dir / self.engine),
             "tone_xrt": tone_xrt,
+            "tone_poison": self.tone_poison,
         }

@@ -33,7 +33,7 @@ def _tone(options: Mapping[str, Any]) -> SpeechEngine:
     from workers.tts.engines.tone import Tone  # noqa: PLC0415
 
     xrt = options.get("tone_xrt")
-    return Tone(math.inf if xrt is None else float(xrt))
+    return Tone(math.inf if xrt is None else float(xrt), options.get("tone_poison", ""))
 
 
 _ENGINES: dict[str, Callable[[Mapping[str, Any]], SpeechEngine]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import threading
 import time
 
@@ -27,14 +28,16 @@ def tone_frequency(text: str) -> float:
 class Tone:
     """The same text, white space at its ends apart, and speed give the same samples.
 
-    xrt: how many seconds of audio it makes per second, kept by waiting; infinite: as fast as numpy.
+    xrt: how many seconds of audio it makes per second, kept by waiting; infinite: as fast as numpy. poison: for tests,
+    a word that ends the engine process as a crash in a model's library would; "" is none.
     """
 
     name = "tone"
     model = "tone"
 
-    def __init__(self, xrt: float = math.inf) -> None:
+    def __init__(self, xrt: float = math.inf, poison: str = "") -> None:
         self._xrt = xrt
+        self._poison = poison
 
     def load(self) -> None:
         """Nothing to load."""
@@ -58,6 +61,8 @@ class Tone:
         stop: threading.Event,
     ) -> Samples:
         """60 ms per character at speed 1. Raises EngineStopped."""
+        if self._poison and self._poison in text:
+            os.abort()
         started = time.monotonic()
         spoken = text.strip()
         count = round(len(spoken) * SECONDS_PER_CHARACTER / speed * SAMPLE_RATE)
