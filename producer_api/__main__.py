@@ -9,6 +9,7 @@ import uvicorn
 
 from contracts.errors import CastlineError
 from producer_api.app import create_app
+from producer_api.protocol import CuttableHttp
 from producer_api.settings import FrontSettings
 
 
@@ -22,6 +23,7 @@ def main() -> None:
         sys.exit(f"front: {exc}")
     uvicorn.run(
         app, host=settings.host, port=settings.port, log_level=settings.log_level.lower(), access_log=False,
+        http=CuttableHttp,
         ws_per_message_deflate=False,  # 0.5 MB a connection, for audio that does not deflate
         timeout_graceful_shutdown=5,  # followers resume elsewhere
     )  # fmt: skip

@@ -11,6 +11,8 @@ import typer
 from platformdirs import user_data_path
 
 from contracts.errors import CastlineError
+from contracts.ports import JobKind
+from producer_api.commands import dead as dead_command
 from producer_api.commands import doctor as doctor_command
 from producer_api.commands import say as say_command
 from producer_api.commands import status as status_command
@@ -22,6 +24,15 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Text in, a l
 Url = Annotated[str, typer.Option(envvar="CASTLINE_URL", help="The castline server.")]
 DATA_DIR = user_data_path("castline")
 DEFAULT_URL = "http://127.0.0.1:8080"
+
+dead = typer.Typer(no_args_is_help=True, help="What was given up: look at it, make it again, forget it.")
+app.add_typer(dead, name="dead")
+Kind = Annotated[JobKind | None, typer.Option(help="Kind of job; all of them without it.")]
+Letter = Annotated[str | None, typer.Argument(metavar="ID", help="As `castline dead list` prints it.")]
+All = Annotated[bool, typer.Option("--all", help="All there are.")]
+DataDir = Annotated[
+    Path, typer.Option(envvar="CASTLINE_DATA_DIR", help="Of `castline up`; used if CASTLINE_STORE is not set.")
+]
 
 
 @app.command()
@@ -83,6 +94,41 @@ def models(context: typer.Context) -> None:
     # The front never imports workers: the model store is theirs, and has a command of its own.
     done = subprocess.run([sys.executable, "-m", "workers.models", *context.args], check=False)
     raise typer.Exit(done.returncode)
+
+
+@dead.command("list")
+def dead_list(
+    kind: Kind = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+    json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,  # noqa: FBT002  a flag
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Id, time, lane, unit (cast:epoch:index) and reason of each."""
+    address = dead_command.find_address(data_dir)
+    raise typer.Exit(dead_command.run(dead_command.list_letters(address, kind, limit, as_json=json)))
+
+
+@dead.command("show")
+def dead_show(
+    letter: Annotated[str, typer.Argument(metavar="ID", help="As `castline dead list` prints it.")],
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """One letter, with the text of its unit."""
+    raise typer.Exit(dead_command.run(dead_command.show(dead_command.find_address(data_dir), letter)))
+
+
+@dead.command("retry")
+def dead_retry(letter: Letter = None, every: All = False, kind: Kind = None, data_dir: DataDir = DATA_DIR) -> None:  # noqa: FBT002  a flag
+    """Have its cast made again, and forget the letter. The whole cast: a finished one never changes."""
+    address = dead_command.find_address(data_dir)
+    raise typer.Exit(dead_command.run(dead_command.retry(address, letter, kind, every=every)))
+
+
+@dead.command("drop")
+def dead_drop(letter: Letter = None, every: All = False, kind: Kind = None, data_dir: DataDir = DATA_DIR) -> None:  # noqa: FBT002  a flag
+    """Forget it."""
+    address = dead_command.find_address(data_dir)
+    raise typer.Exit(dead_command.run(dead_command.drop(address, letter, kind, every=every)))
 
 
 def main() -> None:

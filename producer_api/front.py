@@ -18,7 +18,10 @@ from contracts.ports import Ring, TicketPublisher
 from producer_api import metrics
 from producer_api.audio.cache import AudioCache
 from producer_api.casts import Casts
+from producer_api.dispatch import Dispatch
+from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
+from producer_api.janitor import Janitor
 from producer_api.settings import FrontSettings
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,8 @@ class Front:
     publisher: TicketPublisher
     casts: Casts
     hub: Hub
+    attention: Attention
+    janitor: Janitor
     audio_cache: AudioCache
 
 
@@ -45,14 +50,20 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
     store = open_store(settings.address)
     publisher = await open_publisher(settings.address)
     bell = open_bell(settings.address)
-    hub = Hub(store.log_reader, bell)
-    casts = Casts(store, publisher, secret, retention_s=settings.retention_s, max_text_chars=settings.max_text_chars)
+    attention = Attention(store.scheduler)
+    hub = Hub(store.log_reader, bell, attention)
+    dispatch = Dispatch(store, publisher, max_wait_s=settings.max_wait_s)
+    janitor = Janitor(store, dispatch, secret)
+    casts = Casts(
+        store, publisher, dispatch, secret, retention_s=settings.retention_s, max_text_chars=settings.max_text_chars
+    )
     cache = AudioCache(settings.cache_dir / "audio", settings.cache_bytes)
-    tasks = [asyncio.create_task(hub.run()), asyncio.create_task(_heed_receipts(publisher, hub))]
+    running = (hub.run(), attention.run(), janitor.run(), _heed_receipts(publisher, hub))
+    tasks = [asyncio.create_task(part) for part in running]
     for task in tasks:
         task.add_done_callback(_complain)
     try:
-        yield Front(settings, store, publisher, casts, hub, cache)
+        yield Front(settings, store, publisher, casts, hub, attention, janitor, cache)
     finally:
         for task in tasks:
             task.cancel()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from contracts.errors import BadInput, CastlineError, Unavailable, UnknownLog
+from contracts.errors import BadInput, CastlineError, TooBusy, Unavailable, UnknownLog
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ def of_error(exc: CastlineError) -> Response:
             return problem(exc.slug, exc.status, exc.detail, field=exc.field)
         case UnknownLog():
             return problem("unknown-log", 404, str(exc), headers={"Cache-Control": "no-store"})
+        case TooBusy():
+            detail = f"About {exc.wait_s:,} s of work wait for this model. Nothing was stored; ask again."
+            return problem("too-busy", 503, detail, headers={"Retry-After": str(exc.retry_after_s)})
         case Unavailable():
             logger.warning("unavailable", extra={"what": exc.what})
             return problem(
@@ -99,7 +102,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     for code, text in {
         404: "No such log, or it has expired",
         422: "The request can not be served as it stands",
-        503: "A server castline stands on does not answer; Retry-After says when to ask again",
+        503: "Too much work waits, or a server castline stands on does not answer; Retry-After says when to ask again",
     }.items()
 }
 """For the OpenAPI of every route."""

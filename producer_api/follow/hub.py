@@ -13,13 +13,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from contracts.errors import StoreUnavailable, UnknownLog
-from contracts.ports import Bell, LogReader, Ring
+from contracts.ports import Bell, LogReader, LogStatus, Ring
 from contracts.records import Record
 from producer_api import metrics
+from producer_api.follow.attention import Attention, Ear
 
 logger = logging.getLogger(__name__)
 
 TAIL_BYTES = 4 << 20
+BEHIND_BYTES = 64 << 10
+"""What a reader that is behind has in memory: the log is read in small round trips anyway, and it may be stuck."""
 RETRY_S = 0.2
 
 
@@ -102,9 +105,10 @@ class _Feed:
 class Hub:
     """All feeds of one front process, woken by one bell."""
 
-    def __init__(self, reader: LogReader, bell: Bell) -> None:
+    def __init__(self, reader: LogReader, bell: Bell, attention: Attention) -> None:
         self._reader = reader
         self._bell = bell
+        self._attention = attention
         self._feeds: dict[str, _Feed] = {}
 
     async def run(self) -> None:
@@ -117,14 +121,17 @@ class Hub:
         if (feed := self._feeds.get(news.job)) is not None:
             feed.ring(news)
 
-    async def follow(self, job: str, start: int) -> AsyncIterator[Sequence[Record]]:
-        """Runs of records from seq `start` on, as they come, until the terminal one. Raises UnknownLog."""
+    async def follow(self, job: str, start: int, ear: Ear | None = None) -> AsyncIterator[Sequence[Record]]:
+        """Runs of records from seq `start` on, as they come, until the terminal one. Raises UnknownLog.
+
+        ear: of a player that says where it is; see Attention.plays_at.
+        """
         status = await self._reader.status(job)
         if status is None:
             raise UnknownLog(job)
         at = start
         if status.state == "live":
-            async with self._feed(job, status.epoch, status.next_seq) as feed:
+            async with self._feed(status, start, ear or Ear()) as feed:
                 while not feed.gone:
                     records = feed.since(at)
                     if records == []:
@@ -141,23 +148,25 @@ class Hub:
             at = run[-1].seq + 1
 
     async def _run(self, job: str, epoch: str, at: int) -> Sequence[Record]:
-        page = await self._reader.read(job, at)
+        page = await self._reader.read(job, at, max_bytes=BEHIND_BYTES)
         if page is None or page.epoch != epoch:
             raise UnknownLog(job)
         return page.records
 
     @contextlib.asynccontextmanager
-    async def _feed(self, job: str, epoch: str, next_seq: int) -> AsyncIterator[_Feed]:
+    async def _feed(self, status: LogStatus, start: int, ear: Ear) -> AsyncIterator[_Feed]:
+        job = status.job
         feed = self._feeds.get(job)
         if feed is None or feed.gone:
-            feed = self._feeds[job] = _Feed(self._reader, job, epoch, next_seq)
+            feed = self._feeds[job] = _Feed(self._reader, job, status.epoch, status.next_seq)
             metrics.FEEDS.inc()
         feed.readers += 1
         metrics.FOLLOWERS.inc()
         try:
             await self._bell.watch(job)
             feed.ring(Ring(job))  # it may have grown between the status and the watch
-            yield feed
+            with self._attention.following(status, start, ear):
+                yield feed
         finally:
             metrics.FOLLOWERS.dec()
             feed.readers -= 1

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from contracts.errors import CastlineError
+from producer_api.protocol import cut
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class LiveResponse(Response):
         self._sending = asyncio.Lock()
         self._sent_at = time.monotonic()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it all; see the class."""
         async with contextlib.aclosing(self._pieces):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -65,6 +66,7 @@ class LiveResponse(Response):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
             except TimeoutError:
                 logger.info("reader has gone, or does not read")
+                cut(scope)
             except CastlineError as exc:
                 logger.info("stream cut", extra={"error": str(exc)})
             finally:

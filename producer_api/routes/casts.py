@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from contracts import voices
 from contracts.topology import speech_lane
-from producer_api.casts import CastRequest, CastView
+from producer_api.cast_models import CastRequest, CastView
 from producer_api.front import FrontDep
 from producer_api.problems import RESPONSES
 
@@ -23,11 +23,11 @@ CastId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{16}$", examples=["Zk3vT0x9
     summary="Speak a text",
     responses={200: {"model": CastView, "description": "The same recipe has been posted before: the same cast"}},
 )
-async def post_cast(request: CastRequest, response: Response, front: FrontDep) -> CastView:
+async def post_cast(request: CastRequest, http: Request, response: Response, front: FrontDep) -> CastView:
     """Answers at once with a link; the audio is made behind it. The same text, voice and speed give the same cast, so a
     POST may be repeated freely: what a crash left undone is submitted again. `Location` is the cast.
     """
-    new, cast = await front.casts.post(request)
+    new, cast = await front.casts.post(request, address=http.client.host if http.client else "")
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/casts/{cast.id}"
     return cast

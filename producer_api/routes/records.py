@@ -9,10 +9,12 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.errors import BadInput, CastlineError, UnknownLog
 from contracts.records import Record
 from producer_api.follow import framing
+from producer_api.follow.attention import Ear
 from producer_api.follow.live import LiveResponse, started
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
@@ -144,10 +146,14 @@ async def get_record(job: CastId, seq: Annotated[int, Path(ge=0, le=MAX_OFFSET)]
 async def follow(socket: WebSocket, job: str, front: FrontDep, offset: str = "0") -> None:
     """Records as binary frames: length of the head (4 bytes, big-endian), head (JSON), body. Closes with 1000 after the
     terminal record, 4404 if there is no such log, 4422 on a bad offset.
+
+    A player may say where it is, as text: `{"position_ms": 12500}` when it plays on from there, `{"position_ms": null}`
+    when it pauses. What is heard soonest is made first.
     """
     await socket.accept()
-    receiving = asyncio.create_task(_until_left(socket))
-    sending = asyncio.create_task(_send_frames(socket, front, job, offset))
+    ear = Ear()
+    receiving = asyncio.create_task(_until_left(socket, front, ear))
+    sending = asyncio.create_task(_send_frames(socket, front, job, offset, ear))
     try:
         await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
@@ -160,17 +166,30 @@ async def follow(socket: WebSocket, job: str, front: FrontDep, offset: str = "0"
         await asyncio.gather(receiving, sending, return_exceptions=True)
 
 
-async def _until_left(socket: WebSocket) -> None:
-    """A disconnect shows on receive alone, so somebody must receive."""
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
+class Playhead(BaseModel):
+    """Where a player is; null: it has paused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    position_ms: int | None = Field(ge=0, le=MAX_OFFSET)
 
 
-async def _send_frames(socket: WebSocket, front: Front, job: str, offset: str) -> tuple[int, str]:
+async def _until_left(socket: WebSocket, front: Front, ear: Ear) -> None:
+    """Heeds what the player says. A disconnect shows on receive alone, so somebody must receive."""
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        try:
+            playhead = Playhead.model_validate_json(message.get("text") or "")
+        except ValidationError:
+            logger.info("a follower has said what is no playhead")
+        else:
+            front.attention.plays_at(ear, playhead.position_ms)
+
+
+async def _send_frames(socket: WebSocket, front: Front, job: str, offset: str, ear: Ear) -> tuple[int, str]:
     """Send until the terminal record; the close code and reason."""
     try:
         start = await _resolve(front, job, offset)
-        async with contextlib.aclosing(front.hub.follow(job, start)) as runs:  # type: ignore[type-var]
+        async with contextlib.aclosing(front.hub.follow(job, start, ear)) as runs:  # type: ignore[type-var]
             async for records in runs:
                 await _send_run(socket, records, front.settings.send_timeout_s)
     except UnknownLog as exc:

@@ -74,6 +74,7 @@ follower.addEventListener("unknown", () => {
   complain("There is no cast at this address, or it has expired.");
 });
 follower.addEventListener("connection", ({ detail: connected }) => {
+  if (connected) tellPlayhead();
   $("connection").hidden = connected || follower.over;
   $("connection").textContent = "The connection is lost; trying again. What is here goes on playing.";
 });
@@ -153,8 +154,20 @@ player.addEventListener("state", ({ detail: now }) => {
   const on = ["playing", "buffering", "starting"].includes(now);
   $("play").setAttribute("aria-label", on ? "Pause" : "Play");
   document.body.dataset.player = now;
+  if (now !== "buffering") tellPlayhead(); // whoever waits for more has said where he is
   keepPosition();
 });
+
+/** What is heard soonest is made first. Before the first play the server takes it that we begin at the beginning. */
+function tellPlayhead() {
+  if (player.state === "idle" || follower.over) return;
+  follower.tell(player.state === "paused" ? null : Math.round(player.currentTime * 1000));
+}
+
+function seek(seconds) {
+  player.seek(seconds);
+  tellPlayhead();
+}
 
 function keepPosition() {
   rememberedAt = performance.now();
@@ -199,10 +212,10 @@ $("seek").addEventListener("input", () => {
 });
 $("seek").addEventListener("change", () => {
   dragging = false;
-  player.seek(Number($("seek").value));
+  seek(Number($("seek").value));
 });
 transcript.addEventListener("choose", ({ detail: unit }) => {
-  player.seek(unit.start / RATE);
+  seek(unit.start / RATE);
   player.play();
 });
 
@@ -217,7 +230,7 @@ addEventListener("keydown", (event) => {
   }
   if (own?.type === "range" || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
   event.preventDefault();
-  player.seek(player.currentTime + (event.key === "ArrowLeft" ? -STEP_S : STEP_S));
+  seek(player.currentTime + (event.key === "ArrowLeft" ? -STEP_S : STEP_S));
 });
 /** A button fires on the release of space: not a sentence, there space was play or pause. */
 addEventListener("keyup", (event) => {

@@ -54,6 +54,11 @@ export class Follower extends EventTarget {
     this.#connect();
   }
 
+  /** Say where the player is, in ms (null: it has paused); unsaid while there is no connection. */
+  tell(position) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ position_ms: position }));
+  }
+
   close() {
     this.#over = true;
     clearTimeout(this.#timer);

@@ -46,7 +46,8 @@ export function waitingLine({ state, position, eta_ms: eta, workers }) {
   if (workers === 0) return "No worker is running now. It will be spoken as soon as one is there.";
   const when = Number.isFinite(eta) && eta > 0 ? ` First sound in ${roughly(eta / 1000)}.` : "";
   if (state !== "waiting") return `The first sentence is being spoken.${when}`;
-  return position > 0 ? `In line: ${parts(position)} of other casts come first.${when}` : `Next in line.${when}`;
+  if (position === 0) return `Next in line.${when}`;
+  return `In line: ${position === 1 ? "one other cast comes" : `${position} other casts come`} first.${when}`;
 }
 
 /** Web storage throws where it is forbidden or full; without it a page only forgets. */

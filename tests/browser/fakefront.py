@@ -7,7 +7,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class FakeCast:
         self.records: list[Record] = [Record(0, "meta", {"title": "A fake cast", "voice": "tone", "v": 1})]
         self.requests: list[int] = []
         """The offset of every follow connection."""
+        self.told: list[int | None] = []
+        """Every playhead the page has said, ms; None: paused."""
         self.fetched: list[int] = []
         """Seqs whose body was asked for by themselves."""
         self.overlap = 0
@@ -202,12 +204,20 @@ class FakeFront:
         at = int(socket.query_params["offset"])
         cast.requests.append(at)
         cast.sockets.add(socket)
+        hearing = asyncio.create_task(_hear(socket, cast))
         try:
             await _send_all(socket, cast, max(0, at - cast.overlap))
         except (WebSocketDisconnect, RuntimeError):
             return  # cut by the test, or the page is gone
         finally:
+            hearing.cancel()
             cast.sockets.discard(socket)
+
+
+async def _hear(socket: WebSocket, cast: FakeCast) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            cast.told.append((await socket.receive_json())["position_ms"])
 
 
 async def _send_all(socket: WebSocket, cast: FakeCast, at: int) -> None:

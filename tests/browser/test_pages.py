@@ -10,7 +10,7 @@ from browser.listening import PLAYER, open_cast
 def test_before_the_first_sound_it_tells_the_place_in_line(page: Page, front: FakeFront) -> None:
     cast = front.cast()
     open_cast(page, front, cast)
-    line = "In line: 2 parts of other casts come first. First sound in about 40 s."
+    line = "In line: 2 other casts come first. First sound in about 40 s."
     page.wait_for(f"document.querySelector('#waiting').textContent === {line!r}")
     page.click("#play")
     cast.position = 0

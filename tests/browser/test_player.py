@@ -211,3 +211,26 @@ def test_a_chunk_that_does_not_decode_is_said_and_passed_over(page: Page, front:
     start(page)
     hear(page, 0)
     hear(page, 2)
+
+
+def test_the_page_says_where_it_plays(page: Page, front: FakeFront) -> None:
+    """The server makes first what is heard soonest: so it is told of play, seek and pause, and again after a break."""
+    cast = front.cast()
+    cast.speak(3)
+    open_cast(page, front, cast)
+    assert cast.told == []
+    start(page)
+    hear(page, 0)
+    page.click("#transcript li:nth-child(3) button")
+    hear(page, 2)
+    page.click("#play")
+    page.wait_for(f"{PLAYER}.state === 'paused'")
+    said = list(cast.told)
+    assert said[0] is not None
+    assert said[0] < 1000 * TONE_S
+    assert any(at is not None and abs(at - 2000 * TONE_S) < 100 for at in said)
+    assert said[-1] is None
+    cast.cut()
+    cast.speak(1)
+    page.wait_for(f"{PLAYER}.units.length === 4")
+    assert cast.told[len(said) :] == [None]

@@ -20,6 +20,7 @@ class Client:
         self.left = asyncio.Event()
         self.sent: list[dict[str, Any]] = []
         self.got = asyncio.Event()
+        self.cut = asyncio.Event()
         self._reads = reads
 
     async def receive(self) -> dict[str, Any]:
@@ -45,7 +46,7 @@ class Client:
 async def run(pieces: AsyncGenerator[bytes, None], client: Client, **options: Any) -> None:
     response = LiveResponse(pieces, media_type="text/plain", headers={}, **{"send_timeout_s": 5.0, **options})
     async with asyncio.timeout(20):
-        await response({"type": "http"}, client.receive, client.send)
+        await response({"type": "http", "state": {"castline.cut": client.cut.set}}, client.receive, client.send)
 
 
 class Pieces:
@@ -71,7 +72,7 @@ class Pieces:
 async def test_a_whole_stream_ends_with_its_closing_chunk() -> None:
     client, pieces = Client(), Pieces(b"one", b"two")
     await run(pieces(), client)
-    assert (client.body, client.whole, pieces.closed) == (b"onetwo", True, True)
+    assert (client.body, client.whole, pieces.closed, client.cut.is_set()) == (b"onetwo", True, True, False)
     assert not any(k == b"content-length" for k, _ in client.sent[0]["headers"])
 
 
@@ -95,7 +96,7 @@ async def test_a_client_that_leaves_ends_the_generator() -> None:
 async def test_a_client_that_does_not_read_is_let_go() -> None:
     client, pieces = Client(reads=False), Pieces(b"one")
     await run(pieces(), client, send_timeout_s=0.05)
-    assert (client.body, pieces.closed) == (b"", True)
+    assert (client.body, pieces.closed, client.cut.is_set()) == (b"", True, True)
 
 
 @pytest.mark.parametrize("reads", [True, False])

@@ -1,0 +1,119 @@
+"""The front's side of the order of work: submit units, publish their tickets, say how long it takes, refuse in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from contracts import text
+from contracts.adapters import Store
+from contracts.errors import BrokerUnavailable, TooBusy
+from contracts.jobs import JobClass, SpeechRecipe, Ticket, WorkerInfo
+from contracts.ports import Backlog, LogSource, LogStatus, TicketPublisher, Work
+from contracts.units import Lane
+from producer_api import metrics
+
+logger = logging.getLogger(__name__)
+
+FIRST_TICKETS = 64
+"""Tickets confirmed before the answer; the rest follow behind it. A lost one costs an idle poll, not its unit."""
+FRESH_S = 1.0
+"""For so long the lane's workers and backlog are taken as known: they stand in the way of every POST."""
+FIRST_LOOK_MS = 5_000
+"""A front that dies between OPEN and SUBMIT leaves a log that stands still for so long, until a janitor looks."""
+FIRST_UNIT_MS = 2_000
+"""Audio of a usual first unit, for estimates of waiting time."""
+BULK_WAIT_MS = 24 * 3_600_000
+
+
+class Dispatch:
+    """Submits and publishes for one front process."""
+
+    def __init__(self, store: Store, publisher: TicketPublisher, *, max_wait_s: int) -> None:
+        self._scheduler = store.scheduler
+        self._publisher = publisher
+        self._max_wait_ms = max_wait_s * 1000
+        self._behind: set[asyncio.Task[None]] = set()
+        self._workers: dict[Lane, tuple[float, tuple[WorkerInfo, ...]]] = {}
+        self._backlog: dict[Lane, tuple[float, Backlog]] = {}
+
+    async def workers(self, lane: Lane) -> Sequence[WorkerInfo]:
+        """The lane's workers; asked for again while none is known."""
+        until, known = self._workers.get(lane, (0.0, ()))
+        if not known or time.monotonic() >= until:
+            known = tuple(await self._scheduler.workers(lane))
+            self._workers[lane] = (time.monotonic() + FRESH_S, known)
+        return known
+
+    async def _backlog_of(self, lane: Lane) -> Backlog:
+        until, known = self._backlog.get(lane, (0.0, None))
+        if known is None or time.monotonic() >= until:
+            known = await self._scheduler.backlog(lane)
+            self._backlog[lane] = (time.monotonic() + FRESH_S, known)
+            metrics.observe_backlog(lane, known)
+        return known
+
+    async def full(self, lane: Lane, job_class: JobClass) -> TooBusy | None:
+        """What to refuse a new cast with, if it would wait longer than is allowed. A fleet of none counts as 1 x."""
+        backlog = await self._backlog_of(lane)
+        speed = max(backlog.xrt, 1.0)
+        live = job_class == "live"
+        wait_ms = (backlog.heard_ms + (0 if live else backlog.quiet_ms)) / speed
+        allowed_ms = self._max_wait_ms if live else BULK_WAIT_MS
+        if wait_ms <= allowed_ms:
+            return None
+        return TooBusy(wait_s=round(wait_ms / 1000), retry_after_s=min(600, 1 + round((wait_ms - allowed_ms) / 1000)))
+
+    async def expect(self, lane: Lane, job: str) -> None:
+        """Have a janitor look at this log some time, whatever becomes of this process."""
+        await self._scheduler.expect(lane, job, FIRST_LOOK_MS)
+
+    async def supply(self, status: LogStatus, client: str, lengths_ms: Sequence[int], *, new: bool) -> int:
+        """Submit what is not committed, and publish a ticket for each unit if any was not known. How many were not.
+
+        lengths_ms: estimated audio of every unit of the log.
+        """
+        first = status.watermark
+        work = Work(
+            status.job, status.epoch, client, status.job_class, lengths_ms[first:], first, sum(lengths_ms[:first])
+        )
+        tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
+        if new:  # side by side: a ticket that overtakes its unit is looked at twice by the worker
+            count, _ = await asyncio.gather(
+                self._scheduler.submit(status.lane, work),
+                self._publisher.publish(status.lane, tickets[:FIRST_TICKETS]),
+            )
+        elif (count := await self._scheduler.submit(status.lane, work)) > 0:
+            tickets = tickets[-count:]
+            await self._publisher.publish(status.lane, tickets[:FIRST_TICKETS])
+        else:
+            return 0
+        if rest := tickets[FIRST_TICKETS:]:
+            task = asyncio.create_task(self._publish_behind(status.lane, rest))
+            self._behind.add(task)
+            task.add_done_callback(self._behind.discard)
+        return count
+
+    async def _publish_behind(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
+        try:
+            await self._publisher.publish(lane, tickets)
+        except BrokerUnavailable as exc:
+            logger.warning("tickets not published; idle polls find their units", extra={"error": str(exc)})
+
+    async def wait_ms(self, lane: Lane, audio_ahead_ms: int) -> int | None:
+        """How long until a first unit is heard, with so much audio to be made before it; None: nobody works."""
+        speed = sum(w.xrt for w in await self.workers(lane))
+        return round((audio_ahead_ms + FIRST_UNIT_MS) / speed) if speed > 0 else None
+
+
+def lengths_ms(units: Sequence[str], recipe: SpeechRecipe) -> list[int]:
+    """Estimated audio of each unit."""
+    return [text.estimate_ms(unit, recipe.language, recipe.speed) for unit in units]
+
+
+def source_lengths_ms(source: LogSource) -> list[int]:
+    """Estimated audio of each unit of a log that is open already; 0 for texts that are no more known."""
+    recipe = SpeechRecipe.model_validate(source.recipe)
+    return lengths_ms([source.texts.get(n, "") for n in range(source.status.total)], recipe)

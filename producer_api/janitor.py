@@ -1,0 +1,69 @@
+"""The janitor: looks at logs that should have ended by now, and submits again what those lack that do not move.
+
+A front that dies between OPEN and SUBMIT, or a store that has lost the order of work but not the log, leaves a live log
+nobody works on. Every front has a janitor; the store hands each overdue log to one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from contracts.adapters import Store
+from contracts.errors import Unavailable
+from contracts.ids import client_id
+from contracts.topology import speech_lane
+from contracts.units import Lane
+from contracts.voices import MODELS
+from producer_api import metrics
+from producer_api.dispatch import Dispatch, source_lengths_ms
+
+logger = logging.getLogger(__name__)
+
+ROUND_S = 2.0
+AGAIN_MS = 30_000
+AT_ONCE = 100
+
+
+class Janitor:
+    """One per front process."""
+
+    def __init__(self, store: Store, dispatch: Dispatch, secret: bytes) -> None:
+        self._log, self._scheduler = store.log_writer, store.scheduler
+        self._dispatch = dispatch
+        self._secret = secret
+
+    async def run(self) -> None:
+        """A round every ROUND_S, for as long as the process lives."""
+        while True:
+            await asyncio.sleep(ROUND_S)
+            for model in MODELS:
+                try:
+                    await self.round(speech_lane(model))
+                except Unavailable as exc:
+                    logger.info("the janitor waits", extra={"error": str(exc)})
+
+    async def round(self, lane: Lane) -> int:
+        """Look at what is overdue in a lane. How many units were submitted again. Raises Unavailable."""
+        repaired = 0
+        ended: list[str] = []
+        for job in await self._scheduler.overdue(lane, AGAIN_MS, AT_ONCE):
+            status = await self._log.status(job)
+            if status is None or status.state != "live":
+                ended.append(job)
+            elif status.closed and await self._scheduler.place(lane, f"{job}:{status.epoch}") is None:
+                repaired += await self._repair(job)
+        await self._scheduler.settled(lane, ended)
+        return repaired
+
+    async def _repair(self, job: str) -> int:
+        """No unit of this live log waits or is in work: submit those that are not committed."""
+        source = await self._log.source(job)
+        if source is None or source.status.state != "live":
+            return 0
+        client = client_id(self._secret, source.owner, "")
+        count = await self._dispatch.supply(source.status, client, source_lengths_ms(source), new=False)
+        if count:
+            logger.warning("a log stood still; submitted again", extra={"job": job, "units": count})
+            metrics.REPAIRED_UNITS.inc(count)
+        return count
