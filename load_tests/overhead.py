@@ -26,7 +26,7 @@ import httpx
 from contracts.adapters import Address, open_publisher, open_source, open_store
 from contracts.ids import new_epoch, new_worker_id
 from contracts.jobs import Ticket
-from contracts.ports import NewLog, Output
+from contracts.ports import NewLog, Output, Work
 from contracts.topology import speech_lane
 from contracts.units import Unit
 from load_tests.reader import events
@@ -74,7 +74,8 @@ async def bare(address: Address, count: int) -> list[float]:
         began = time.perf_counter()
         await store.log_writer.open(log)
         ticket = Ticket(job=unit.job, epoch=unit.epoch, index=0)
-        publishing = asyncio.gather(store.scheduler.submit(lane, [(unit, 0)]), publisher.publish(lane, [ticket]))
+        work = Work(unit.job, unit.epoch, "bare", "live", [1_000])
+        publishing = asyncio.gather(store.scheduler.submit(lane, work), publisher.publish(lane, [ticket]))
         delivery = await source.next(10)
         assert delivery is not None
         while await store.scheduler.claim(lane, worker, 10_000, ticket=str(unit)) is None:
@@ -84,7 +85,7 @@ async def bare(address: Address, count: int) -> list[float]:
         await store.log_reader.read(unit.job, 0)
         times.append((time.perf_counter() - began) * 1000)
         await publishing
-        await store.scheduler.release(lane, [unit])
+        await store.scheduler.release(lane, [(unit, None)])
         await delivery.ack()
     for part in (publisher, source, store):
         await part.close()

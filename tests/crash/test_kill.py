@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,11 +14,10 @@ import pytest
 
 from contracts import text
 from contracts.adapters import Address
+from load_tests.expected import tone_bodies
 from load_tests.reader import Event, follow
 from load_tests.services import RabbitServer, RedisServer
 from load_tests.system import System, system
-from workers.engine import UnitRequest
-from workers.tts.render import build
 
 SENTENCES = 24
 XRT = 20.0
@@ -59,15 +57,6 @@ def post(running: System, story: str) -> dict[str, object]:
     return dict(answer.json())
 
 
-def expected_bodies(story: str) -> list[bytes]:
-    """The tone engine is deterministic, so what each unit must contain is known."""
-    engine = build({"engine": "tone", "slots": 1, "device": "cpu", "model_dir": "", "tone_xrt": None})
-    engine.load()
-    recipe = {"voice": "tone", "language": "en-US", "speed": 1.0}
-    units = text.split_units(story, "en-US")
-    return [engine.render(UnitRequest(n, u, recipe, alone=True), threading.Event()).body for n, u in enumerate(units)]
-
-
 def check(events: list[Event], running: System, job: str, story: str) -> None:
     """Gapless, once each, by content; and a reader from 0 sees byte for byte what the one that lived through it saw."""
     import base64
@@ -76,7 +65,7 @@ def check(events: list[Event], running: System, job: str, story: str) -> None:
     assert events[-1].record["e"] == "eos"
     audio = [e.record for e in events if e.record["e"] == "audio"]
     assert [a["i"] for a in audio] == list(range(len(audio)))
-    assert [base64.b64decode(a["body"]) for a in audio] == expected_bodies(story)
+    assert [base64.b64decode(a["body"]) for a in audio] == tone_bodies(story)
     fresh = asyncio.run(follow([running.url(n) for n in range(len(running.fronts))], job))
     assert [e.raw for e in fresh] == [e.raw for e in events]
 
@@ -173,7 +162,7 @@ def test_a_front_that_dies_between_open_and_submit_is_healed_by_the_next_post(
         store = open_store(embedded)
         status = await store.log_reader.status(job)
         assert status is not None
-        units = [Unit(job, status.epoch, n) for n in range(status.total)]
+        units = [(Unit(job, status.epoch, n), None) for n in range(status.total)]
         await store.scheduler.release(speech_lane("tone"), units)
         assert (await store.scheduler.backlog(speech_lane("tone"))).due == 0
         await store.close()
