@@ -42,6 +42,11 @@ def dead_queue_name(lane: Lane) -> str:
     return f"{lane.partition('.')[0]}.dead"
 
 
+def cancel_queue_name(worker: str, connect: int) -> str:
+    """Exclusive to the worker's n-th connection (1 is the first): cancellations for it."""
+    return f"cancel.{worker}.{connect}"
+
+
 DEAD_EXCHANGE = "castline.dead"
 CANCEL_EXCHANGE = "castline.cancel"
 

@@ -32,6 +32,7 @@ from contracts.topology import (
     DEAD_EXCHANGE,
     DEAD_QUEUE_ARGUMENTS,
     JOB_QUEUE_ARGUMENTS,
+    cancel_queue_name,
     dead_queue_name,
     queue_name,
 )
@@ -219,6 +220,7 @@ class RabbitSource:
         self._lane = lane
         self._slots = slots
         self._worker = worker
+        self._connects = 0
         self._tickets: asyncio.Queue[Delivery] = asyncio.Queue()  # bounded by the prefetch
         self._cancels: asyncio.Queue[str] = asyncio.Queue()
 
@@ -231,9 +233,10 @@ class RabbitSource:
         self._graves = await self._out.channel(publisher_confirms=True, on_return_raises=True)
         await self._channel.set_qos(prefetch_count=self._slots, timeout=CALL_TIMEOUT_S)
         self._queue = await declare_lane(self._channel, self._namespace, self._lane)
+        self._connects += 1  # the queue of the connection before may live yet, and is locked
         fanout = await _cancel_exchange(self._channel, self._namespace)
         cancels = await self._channel.declare_queue(
-            f"{self._namespace}cancel.{self._worker}.{uuid.uuid4().hex[:8]}",
+            f"{self._namespace}{cancel_queue_name(self._worker, self._connects)}",
             exclusive=True,
             auto_delete=True,
             timeout=CALL_TIMEOUT_S,

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from contracts.adapters import Address, Store, open_store
 from contracts.adapters.redis.connection import as_text
 from contracts.errors import StoreUnavailable
-from contracts.topology import dead_queue_name, lane_key, queue_name, speech_lane
+from contracts.topology import cancel_queue_name, dead_queue_name, lane_key, queue_name, speech_lane
 from contracts.units import Unit
 from load_tests.chaos.proxy import Proxy
 from load_tests.services import RabbitServer, RedisServer
@@ -34,6 +34,7 @@ POISON = "Xylocastrum"
 """The word that aborts an engine."""
 LOOK_S = 0.05
 START_TIMEOUT_S = 90.0
+MOST_CONNECTS = 4
 
 
 @dataclass
@@ -118,7 +119,11 @@ class Stage:
         if (await self._queue(queue_name(LANE)))[0] != len(self.running.workers):
             return False
         workers = (await self.registered()).values()
-        return len(workers) == len(self.running.workers) and all([await self._locked(f"cancel.{w}") for w in workers])
+        return len(workers) == len(self.running.workers) and all([await self._listens(w) for w in workers])
+
+    async def _listens(self, worker: str) -> bool:
+        """Whether it takes cancellations; the watchdog may have made its connection anew."""
+        return any([await self._locked(cancel_queue_name(worker, n)) for n in range(1, 1 + MOST_CONNECTS)])
 
     async def _locked(self, name: str) -> bool:
         try:
