@@ -5,7 +5,8 @@
 fastkokoro gets a virtual environment of its own (made on the first run) and the same model file and voice. Both serve
 over HTTP on this machine and are asked in turn, A B A B, for PCM they stream: fastkokoro by /v1/audio/speech, castline
 by POST /v1/casts and then audio.wav of the cast's link, on SQLite as `castline up` runs it. "First" is the arrival of
-the first sample louder than 0.01 of full scale, "total" of the last byte. Every run has a text of its own, since
+the first sample louder than 0.01 of full scale, "total" of the last byte, and "stall" how long
+the sound would stand still in between if it were played as it comes. Every run has a text of its own, since
 castline would not make one twice. Ratios are castline / fastkokoro, pair by pair.
 """
 
@@ -56,23 +57,28 @@ TALE = (
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds after the request: first audible sample, last byte; seconds of audio."""
+    """Seconds after the request: first audible sample, last byte; seconds without sound in between, and of audio."""
 
     first: float
     total: float
+    stall: float
     audio: float
 
 
 def measure(pieces: Iterator[bytes], began: float) -> Times:
     """Read a stream of s16 PCM at 24 kHz."""
     data = bytearray()
-    first = 0.0
+    first = played = stall = 0.0
     for piece in pieces:
+        now = time.perf_counter() - began
         data += piece
+        if first:
+            stall += max(0.0, now - played)
+        played = max(played, now) + len(piece) / 48_000
         whole = np.frombuffer(bytes(data[: len(data) // 2 * 2]), np.int16)
         if not first and np.any(np.abs(whole.astype(np.int32)) > AUDIBLE):
-            first = time.perf_counter() - began
-    return Times(first, time.perf_counter() - began, len(data) / 48_000)
+            first = now
+    return Times(first, time.perf_counter() - began, stall, len(data) / 48_000)
 
 
 def castline(client: httpx.Client, url: str, text: str) -> Times:
@@ -148,15 +154,19 @@ def compare(name: str, template: str, ours: Callable[[str], Times], theirs: Call
         if n:  # the first pair warms up
             pairs.append(pair)
     sys.stdout.write(f"\n{name}: {runs} pairs\n")
-    for field in ("first", "total", "audio"):
+    for field in ("first", "total", "stall", "audio"):
         a = [getattr(p[0], field) for p in pairs]
         b = [getattr(p[1], field) for p in pairs]
-        ratios = sorted(x / y for x, y in zip(a, b, strict=True))
         sys.stdout.write(
             f"  {field:6s} castline p50 {statistics.median(a):7.3f} s (p90 {_p90(a):7.3f})   "
-            f"fastkokoro p50 {statistics.median(b):7.3f} s (p90 {_p90(b):7.3f})   "
-            f"ratio p50 {statistics.median(ratios):5.2f} (min {ratios[0]:.2f}, p90 {_p90(ratios):.2f})\n"
+            f"fastkokoro p50 {statistics.median(b):7.3f} s (p90 {_p90(b):7.3f})"
         )
+        if all(b):
+            ratios = sorted(x / y for x, y in zip(a, b, strict=True))
+            sys.stdout.write(
+                f"   ratio p50 {statistics.median(ratios):5.2f} (min {ratios[0]:.2f}, p90 {_p90(ratios):.2f})"
+            )
+        sys.stdout.write("\n")
 
 
 def _p90(values: list[float]) -> float:

@@ -28,7 +28,10 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class UnitRequest:
-    """One unit to render. recipe: as in contracts.jobs; alone: no other unit is in work in this process."""
+    """One unit to render. recipe: as in contracts.jobs; alone: it is to have the whole engine.
+
+    A unit that is not alone may be rendered beside others, at a lower speed and a higher total.
+    """
 
     index: int
     text: str

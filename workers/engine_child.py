@@ -51,7 +51,7 @@ class _Server:
                     stop.set()
                 continue
             self._stops[key] = threading.Event()
-            request = UnitRequest(message["index"], message["text"], message["recipe"], alone=len(self._stops) == 1)
+            request = UnitRequest(message["index"], message["text"], message["recipe"], message["alone"])
             pool.submit(self._render, key, request)
 
     def _render(self, key: int, request: UnitRequest) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from contracts.errors import EngineDied, EngineError, EngineStopped, ModelMissing, UnitFailed
 from contracts.ports import Output
 from workers import wire
-from workers.engine import EngineInfo
+from workers.engine import EngineInfo, UnitRequest
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class EngineProcess:
         info = head["info"]
         return EngineInfo(**{**info, "voices": tuple(info["voices"])})
 
-    async def render(self, index: int, text: str, recipe: Mapping[str, Any], stop: asyncio.Event) -> Output:
+    async def render(self, request: UnitRequest, stop: asyncio.Event) -> Output:
         """Render one unit; when `stop` is set, tell the engine and raise EngineStopped.
 
         Raises EngineDied, EngineStopped or UnitFailed.
@@ -73,9 +73,8 @@ class EngineProcess:
         key = next(self._keys)
         done: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
         self._waiting[key] = done
-        self._writer.write(
-            wire.pack({"op": "render", "key": key, "index": index, "text": text, "recipe": dict(recipe)})
-        )
+        fields = {"index": request.index, "text": request.text, "recipe": dict(request.recipe), "alone": request.alone}
+        self._writer.write(wire.pack({"op": "render", "key": key, **fields}))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)

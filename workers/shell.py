@@ -28,7 +28,7 @@ from contracts.ports import Assignment, Claim, Committed, Delivery, LogWriter, O
 from contracts.records import to_json
 from contracts.units import Lane, Unit
 from workers import metrics
-from workers.engine import EngineInfo
+from workers.engine import EngineInfo, UnitRequest
 from workers.engine_process import EngineProcess
 from workers.settings import WorkerSettings
 
@@ -44,6 +44,8 @@ RELEASE_S = 0.02
 """Releases are gathered for so long."""
 RETRY_S = (0.05, 2.0)
 """First and longest pause while the store does not answer."""
+OPENING_UNITS = 3
+"""While a cast's first units are made, its listener has next to nothing in hand."""
 XRT_WEIGHT = 0.1
 """Weight of the newest unit in the running mean of the real-time factor."""
 
@@ -192,15 +194,22 @@ class Shell:
         return True
 
     async def _render(self, claim: Claim, task: Assignment, held: _InFlight) -> Output:
+        request = UnitRequest(claim.unit.index, task.text, task.recipe, alone=self._alone(claim.unit))
         with metrics.RENDER_SECONDS.time():
-            output = await self._engine.render(claim.unit.index, task.text, task.recipe, held.stop)
+            output = await self._engine.render(request, held.stop)
         metrics.ENGINE_STARTS.set(self._engine.starts)
         if output.gen_ms > 0:
-            measured = self._info.slots * output.duration_ms / output.gen_ms
+            at_once = 1 if request.alone else self._info.slots
+            measured = at_once * output.duration_ms / output.gen_ms
             self._xrt += XRT_WEIGHT * (measured - self._xrt)
             metrics.XRT.set(self._xrt)
         headers = {**output.headers, "a": claim.attempt, "w": self._worker}
         return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)
+
+    def _alone(self, unit: Unit) -> bool:
+        """Whether a unit gets the whole engine: it opens a cast, and the rest is behind it; or nothing is in work."""
+        others = [held for held in self._in_flight if held != unit]
+        return not others or (unit.index < OPENING_UNITS and all(held.job == unit.job for held in others))
 
     async def _commit(self, unit: Unit, output: Output) -> Committed:
         began = time.perf_counter()

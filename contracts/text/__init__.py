@@ -18,4 +18,4 @@ from contracts.text.weight import estimate_ms
 
 __all__ = ["NORMALISER_VERSION", "estimate_ms", "normalise", "speakable", "split_units"]
 
-NORMALISER_VERSION: int = 2
+NORMALISER_VERSION: int = 3

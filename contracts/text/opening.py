@@ -1,10 +1,13 @@
-"""The short first unit of a text: its length is how long the listener waits."""
+"""The short first units of a text: the length of the first is how long the listener waits.
+
+While it is heard the second is made, and nothing is in hand yet: that one must not be long either.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import regex
 
@@ -17,6 +20,8 @@ _LEAST, _MOST = 3, 8
 _TAIL, _SHORT_TAIL = 3, 2
 """Words that must remain of a sentence of more than, or up to, _MOST words."""
 _SEEN = _MOST + _TAIL + 2
+_NEXT_LEAST, _NEXT_MOST, _NEXT_WHOLE = 5, 11, 13
+"""Words of a second unit that was cut; up to _NEXT_WHOLE, it stays whole."""
 
 _STARTERS = {
     "en": "and but or nor so yet because although though while when where which who whom whose that if unless until"
@@ -76,7 +81,7 @@ def opening_end(sentence: str, language: str) -> int:
     head = sentence[:_CJK_WHOLE]
     if len(_UNSPACED.findall(head)) * 2 > len(head):
         return _cjk_end(sentence)
-    words = _first_words(sentence)
+    words = _first_words(sentence, _SEEN)
     many = len(words) > _MOST
     tail = _TAIL if many else _SHORT_TAIL
     best, end = math.inf, len(sentence)
@@ -89,27 +94,38 @@ def opening_end(sentence: str, language: str) -> int:
     return end
 
 
-def _first_words(sentence: str) -> list[_Word]:
-    """The first words, as many as matter; a lone dash or quote is part of the word before it, or of the first."""
+def second_end(rest: str) -> int:
+    """Where the second unit ends, given what the first left of its sentence; cut where a pause is heard, or not."""
+    words = _first_words(rest, _NEXT_WHOLE)
+    if len(words) <= _NEXT_WHOLE:
+        return len(rest)
+    for word, following in pairwise(words[_NEXT_LEAST - 1 : _NEXT_MOST + 1]):
+        pause = not _bound(word.text, following.text) and _pauses(word.text, following.text)
+        if pause and not _EXTENDS.match(rest, word.end):
+            return word.end
+    return len(rest)
+
+
+def _first_words(sentence: str, most: int) -> list[_Word]:
+    """The first words, `most` and one more; a lone dash or quote is part of the word before it, or of the first."""
     words: list[_Word] = []
-    for token in islice(_TOKEN.finditer(sentence), 4 * _SEEN):
+    for token in islice(_TOKEN.finditer(sentence), 4 * most):
         said = speakable(token[0])
         if said:
             words.append(_Word(token[0].rstrip(), token.end()))
         elif words:
             words[-1] = _Word((words[-1].text + token[0]).rstrip(), token.end())
-        if len(words) > _SEEN:
+        if len(words) > most:
             break
     return words
 
 
 def _cost(last: str, following: str, code: str, count: int, *, anywhere: bool) -> float:
     """What it costs to pause between two words, `count` of them before; inf: never there."""
-    bound = _BOUND_TO_THE_LEFT.match(following) or (_DIGIT.search(last) and _DIGIT.search(following))
-    if bound or (last.endswith(".") and not last.endswith("...")):
+    if _bound(last, following):
         return math.inf
     late = count - _LEAST
-    if _PAUSE_END.search(last) or _PAUSE_START.match(following):
+    if _pauses(last, following):
         return late
     plain = following.strip(",;:.!?\"'”’)").lower()
     leans = last.lower() in _LEANING_SETS.get(code, ())
@@ -121,6 +137,18 @@ def _cost(last: str, following: str, code: str, count: int, *, anywhere: bool) -
         return 3.5 + late
     name = code != "de" and last[:1].isupper() and following[:1].isupper()
     return 8 + abs(count - 5) + 4 * leans + 3 * name
+
+
+def _bound(last: str, following: str) -> bool:
+    """A name, an abbreviation, a number: no pause, whatever the marks say."""
+    if _BOUND_TO_THE_LEFT.match(following) or (_DIGIT.search(last) and _DIGIT.search(following)):
+        return True
+    return last.endswith(".") and not last.endswith("...")
+
+
+def _pauses(last: str, following: str) -> bool:
+    """Marks that are heard as a pause."""
+    return bool(_PAUSE_END.search(last) or _PAUSE_START.match(following))
 
 
 def _cjk_end(sentence: str) -> int:

@@ -8,7 +8,7 @@ import regex
 
 from contracts.text.clauses import cut_long
 from contracts.text.normal import speakable
-from contracts.text.opening import opening_end
+from contracts.text.opening import opening_end, second_end
 from contracts.text.sentences import sentences
 from contracts.text.weight import HARD, weigh
 
@@ -19,7 +19,7 @@ _OPENS = regex.compile(r"[\s\p{Ps}\p{Pi}\"'¿¡*#>•-]+")
 def split_units(text: str, language: str) -> list[str]:
     """The units of a text, each with the blanks behind it; joined they are the text.
 
-    One sentence is one unit, but for the first (short: somebody waits for it) and for those too long for an engine.
+    One sentence is one unit, but for the first (in pieces: somebody waits for it) and for those too long for an engine.
     Each unit holds something speakable, unless that would make it too long.
     """
     whole = _voiced(sentences(text, language))
@@ -28,10 +28,20 @@ def split_units(text: str, language: str) -> list[str]:
 
 def _parts(whole: Iterable[str], language: str) -> Iterator[str]:
     for n, sentence in enumerate(whole):
-        end = opening_end(sentence, language) if n == 0 else len(sentence)
-        yield from cut_long(sentence[:end])
-        if end < len(sentence):
-            yield from cut_long(sentence[end:])
+        pieces = _opening(sentence, language) if n == 0 else (sentence,)
+        for piece in pieces:
+            yield from cut_long(piece)
+
+
+def _opening(sentence: str, language: str) -> Iterator[str]:
+    """The first sentence: short, longer, the rest."""
+    end = opening_end(sentence, language)
+    yield sentence[:end]
+    if rest := sentence[end:]:
+        end = second_end(rest)
+        yield rest[:end]
+        if rest[end:]:
+            yield rest[end:]
 
 
 def _voiced(pieces: Iterable[str]) -> Iterator[str]:

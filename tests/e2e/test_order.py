@@ -14,6 +14,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from contracts import text
 from contracts.adapters import Address, Store, open_store
 from contracts.ids import new_epoch
 from contracts.ports import NewLog, Place
@@ -100,7 +101,7 @@ def test_a_log_whose_front_died_before_it_submitted_is_made_by_the_janitor(
     job = uuid4().hex[:16]
     recipe = {
         "kind": "tts", "model": "tone", "model_version": "1", "voice": "tone", "language": "en-US", "speed": 1.0,
-        "normaliser": 2,
+        "normaliser": text.NORMALISER_VERSION,
     }  # fmt: skip
     meta = {"v": 1, "kind": "tts", **{k: recipe[k] for k in ("model", "model_version", "voice", "language", "speed")}}
 

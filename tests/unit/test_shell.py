@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from contracts.jobs import Receipt, Ticket
 from contracts.ports import Claim, Delivery, NewLog, Output, Work
 from contracts.topology import MAX_ATTEMPTS
 from contracts.units import Lane, Unit
-from workers.engine import EngineInfo
+from workers.engine import EngineInfo, UnitRequest
 from workers.settings import WorkerSettings
 from workers.shell import Shell
 
@@ -34,15 +34,22 @@ class Engine:
     rendered: list[int] = field(default_factory=list)
     starts: int = 1
 
-    async def render(self, index: int, text: str, recipe: Mapping[str, Any], stop: asyncio.Event) -> Output:
-        self.rendered.append(index)
+    alone: dict[int, bool] = field(default_factory=dict)
+    pairs: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(2))
+    """Where a step named "pair" waits for another."""
+
+    async def render(self, request: UnitRequest, stop: asyncio.Event) -> Output:
+        self.rendered.append(request.index)
+        self.alone[request.index] = request.alone
         step = self.script.pop(0) if self.script else "audio"
         if isinstance(step, Exception):
             raise step
         if step == "wait":
             await stop.wait()
             raise EngineStopped("stopped")
-        return Output("audio", {"i": index, "t": text, "d": 100}, b"sound", duration_ms=100, gen_ms=10)
+        if step == "pair":
+            await self.pairs.wait()
+        return Output("audio", {"i": request.index, "t": request.text, "d": 100}, b"sound", duration_ms=100, gen_ms=10)
 
 
 @dataclass
@@ -116,7 +123,9 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(tmp_path: Path, *, units: int, script: list[Exception | str], **settings: Any) -> AsyncIterator[Bench]:
+async def bench(
+    tmp_path: Path, *, units: int, script: list[Exception | str], slots: int = 1, **settings: Any
+) -> AsyncIterator[Bench]:
     address = Address(f"sqlite://{tmp_path}/castline.db", "")
     store = open_store(address)
     texts = [f"unit {n} " for n in range(units)]
@@ -127,7 +136,8 @@ async def bench(tmp_path: Path, *, units: int, script: list[Exception | str], **
     source, engine = Source(), Engine(script)
     given = WorkerSettings(store=address.store, broker="", **{"idle_poll_s": 60, **settings})
     shell = Shell(
-        "w1", LANE, given, log=store.log_writer, scheduler=store.scheduler, source=source, engine=engine, info=INFO  # type: ignore[arg-type]
+        "w1", LANE, given, log=store.log_writer, scheduler=store.scheduler, source=source, engine=engine,  # type: ignore[arg-type]
+        info=replace(INFO, slots=slots),
     )  # fmt: skip
     running = asyncio.create_task(shell.run())
     try:
@@ -135,7 +145,8 @@ async def bench(tmp_path: Path, *, units: int, script: list[Exception | str], **
             yield Bench(store, source, engine, shell)
     finally:
         shell.drain()
-        source.tickets.put_nowait(Ended(None))  # wake the slot
+        for _ in range(slots):
+            source.tickets.put_nowait(Ended(None))  # wake it
         await running
         await store.close()
 
@@ -247,6 +258,15 @@ async def test_a_free_slot_finds_units_whose_ticket_was_lost(tmp_path: Path) -> 
         while "eos" not in await b.types():
             await asyncio.sleep(0)
         assert b.engine.rendered == [0, 1]
+
+
+async def test_the_first_units_of_a_cast_get_the_whole_engine_and_later_ones_share_it(tmp_path: Path) -> None:
+    async with bench(tmp_path, units=6, script=["pair"] * 6, slots=2) as b:
+        for first in (0, 2, 4):
+            tickets = [b.source.give(first), b.source.give(first + 1)]
+            assert [await ticket.end for ticket in tickets] == ["ack", "ack"]
+        assert [b.engine.alone[n] for n in range(4)] == [True, True, True, False]
+        assert sorted([b.engine.alone[4], b.engine.alone[5]]) == [False, True], "one of them found nothing in work"
 
 
 async def test_work_that_no_ticket_announces_makes_the_watchdog_connect_anew(tmp_path: Path) -> None:

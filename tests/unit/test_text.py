@@ -159,6 +159,12 @@ def test_one_sentence_is_one_unit(text: str) -> None:
         ("en-US", "On Monday, May 5, 2020 the committee|of George W. Bush decided that nothing was wrong."),
         ("en-US", "Tesla sold $5 million cars yesterday,|according to the report from Mr. Jones."),
         ("en-US", "Machine learning models trained|on synthetic data generalise surprisingly well."),
+        (
+            "en-US",
+            "The old clockmaker|had never believed in it at all,|but when the mayor came to him that day, so.",
+        ),
+        ("en-US", "It was a bright cold day|in April, and the clocks were striking thirteen."),
+        ("en-US", "word word word word word|word word word word word word word word word word word word word word."),
         ("fr-FR", "Le vieux gardien montait|dans la tour chaque soir depuis quarante ans."),
         ("zh-CN", "今天天气很好，|我们一起去公园散步吧，然后再去吃饭，好不好？"),
         ("ja-JP", "吾輩は猫である。"),

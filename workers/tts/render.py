@@ -43,8 +43,8 @@ class SpeechRenderer:
     def __init__(self, engine: SpeechEngine, slots: int) -> None:
         self._engine = engine
         self._slots = slots
-        self._opening = threading.Lock()
-        """Held while the opening of a cast is rendered on every core."""
+        self._whole = threading.Lock()
+        """Held while a unit has every core; a unit that has not begins after it."""
 
     def load(self) -> EngineInfo:
         """Load the engine; speak the probe to warm up, and again to measure. Raises ModelMissing or EngineError."""
@@ -73,11 +73,11 @@ class SpeechRenderer:
     def render(self, request: UnitRequest, stop: threading.Event) -> Output:
         """One audio record without the headers `a` and `w`: the shell has them. Raises UnitFailed, EngineStopped.
 
-        The opening of a cast that finds the engine idle gets every core, and the units behind it wait: somebody waits
-        for this one, and nobody can hear the next one before it.
+        A unit that is alone gets every core, and the units behind it wait: somebody waits for this one, and nobody
+        can hear the next one before it.
         """
-        with self._opening:
-            if request.alone and request.index == 0:
+        with self._whole:
+            if request.alone:
                 return self._render(request, stop)
         return self._render(request, stop)
 
