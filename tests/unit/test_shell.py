@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,9 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(tmp_path: Path, *, units: int, script: list[Exception | str], **settings: Any) -> AsyncIterator[Bench]:
+async def bench(
+    tmp_path: Path, *, units: int, script: list[Exception | str], info: EngineInfo = INFO, **settings: Any
+) -> AsyncIterator[Bench]:
     address = Address(f"sqlite://{tmp_path}/castline.db", "")
     store = open_store(address)
     texts = [f"unit {n} " for n in range(units)]
@@ -127,7 +129,7 @@ async def bench(tmp_path: Path, *, units: int, script: list[Exception | str], **
     source, engine = Source(), Engine(script)
     given = WorkerSettings(store=address.store, broker="", **{"idle_poll_s": 60, **settings})
     shell = Shell(
-        "w1", LANE, given, log=store.log_writer, scheduler=store.scheduler, source=source, engine=engine, info=INFO  # type: ignore[arg-type]
+        "w1", LANE, given, log=store.log_writer, scheduler=store.scheduler, source=source, engine=engine, info=info  # type: ignore[arg-type]
     )  # fmt: skip
     running = asyncio.create_task(shell.run())
     try:
@@ -135,7 +137,8 @@ async def bench(tmp_path: Path, *, units: int, script: list[Exception | str], **
             yield Bench(store, source, engine, shell)
     finally:
         shell.drain()
-        source.tickets.put_nowait(Ended(None))  # wake the slot
+        for _ in range(info.slots):
+            source.tickets.put_nowait(Ended(None))  # wake the slots
         await running
         await store.close()
 
@@ -207,6 +210,24 @@ async def test_a_lease_that_is_not_ours_any_more_stops_the_engine(tmp_path: Path
             await asyncio.sleep(0)
         await b.store.scheduler.release(LANE, [(Unit(JOB, "e1", 0), None)])
         assert await delivery.end == "ack"
+
+
+async def test_two_slots_may_hold_one_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(tmp_path, units=2, script=["wait"], info=replace(INFO, slots=2), lease_s=0.5) as b:
+
+        async def no_answer(*args: Any) -> bool:
+            raise StoreUnavailable("Redis")
+
+        monkeypatch.setattr(b.store.scheduler, "extend", no_answer)
+        stuck = b.source.give(0)
+        while not b.engine.rendered:
+            await asyncio.sleep(0)
+        while b.engine.rendered.count(0) < 2:  # the lease lapses, and the other slot is handed the unit
+            await b.source.give(0).end
+        b.source.cancels.put_nowait(JOB)
+        await stuck.end
+        assert await b.source.give(1).end == "ack", "the worker lives"
+        assert await b.types() == ["meta", "audio", "audio", "eos"]
 
 
 async def test_draining_gives_back_what_is_not_finished_in_time(tmp_path: Path) -> None:
