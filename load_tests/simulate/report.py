@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -14,7 +16,9 @@ from load_tests.simulate.plan import Kind
 from load_tests.simulate.run import Outcome, run_seed
 
 CHUNK = 10
-"""Seeds a process takes at a time."""
+"""Worlds a process takes at a time."""
+PROGRESS = 1_000
+"""So many worlds make a line on stderr."""
 
 
 @dataclass
@@ -34,7 +38,8 @@ class Report:
     def of(cls, seeds: Sequence[int], stores: Sequence[Kind], jobs: int) -> Report:
         """Run them all."""
         report = cls(seeds=len(seeds))
-        for outcome in _outcomes([(seed, store) for store in stores for seed in seeds], jobs):
+        began = time.perf_counter()
+        for done, outcome in enumerate(_outcomes([(seed, store) for seed in seeds for store in stores], jobs), 1):
             report.verdict += outcome.verdict
             report.faults += outcome.faults
             report.steps += outcome.steps
@@ -43,6 +48,9 @@ class Report:
             report.needless += outcome.needless
             if not outcome.good:
                 report.failed.append(outcome)
+            if done % PROGRESS == 0:
+                seconds = time.perf_counter() - began
+                print(f"{done:,} worlds in {seconds:.0f} s, {len(report.failed)} failed", file=sys.stderr, flush=True)
         return report
 
     @property

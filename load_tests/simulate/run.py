@@ -89,12 +89,13 @@ async def _live(world: World, casts: list[Cast]) -> list[str]:
         world.faults.end()
         world.broker.wake()
         jobs = list(world.witness.texts)
-        await _until_empty(world.stored, jobs, LANE_S, besides=("expected",))
+        stuck = not all(cast.ended for cast in casts)  # then waiting for more tells nothing new
+        await _until_empty(world.stored, jobs, 0 if stuck else LANE_S, besides=("expected",))
         world.closing = True
         for shell in world.shells:
             shell.drain()
         await asyncio.wait(workers)
-        left = await _until_empty(world.stored, jobs, SETTLE_S)
+        left = await _until_empty(world.stored, jobs, 0 if stuck else SETTLE_S)
         for task in (*keepers, *people):
             task.cancel()
     return left
