@@ -50,10 +50,11 @@ XRT_WEIGHT = 0.1
 """Weight of the newest unit in the running mean of the real-time factor."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _InFlight:
-    """A unit this worker holds; `stop` ends its rendering."""
+    """A unit one slot holds; `stop` ends its rendering. Two slots hold one unit if its lease has lapsed between."""
 
+    unit: Unit
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -68,7 +69,7 @@ class Shell:
         self._log, self._scheduler, self._source = log, scheduler, source
         self._engine, self._info = engine, info
         self._lease_ms = round(settings.lease_s * 1000)
-        self._in_flight: dict[Unit, _InFlight] = {}
+        self._in_flight: list[_InFlight] = []
         self._draining = asyncio.Event()
         self._decided: asyncio.Queue[tuple[Unit, int | None]] = asyncio.Queue()
         self._xrt = info.probe_xrt
@@ -90,7 +91,7 @@ class Shell:
             await self._draining.wait()
             await self._source.stop()
             await asyncio.wait(slots, timeout=self._settings.drain_s)
-            for held in self._in_flight.values():
+            for held in self._in_flight:
                 held.stop.set()
             await asyncio.wait(slots)
             await self._decided.join()
@@ -166,7 +167,7 @@ class Shell:
     async def _work(self, claim: Claim, looked: Awaitable[Assignment] | None = None) -> bool:
         """Do a claimed unit; True: the ticket is spent, False: somebody else should have it."""
         unit = claim.unit
-        held = self._in_flight[unit] = _InFlight()
+        self._in_flight.append(held := _InFlight(unit))
         metrics.IN_FLIGHT.inc()
         try:
             task = await (looked or self._patiently(lambda: self._log.look(unit)))
@@ -190,11 +191,11 @@ class Shell:
             return not await self._give_back(unit, attempted=True)
         finally:
             metrics.IN_FLIGHT.dec()
-            del self._in_flight[unit]
+            self._in_flight.remove(held)
         return True
 
     async def _render(self, claim: Claim, task: Assignment, held: _InFlight) -> Output:
-        request = UnitRequest(claim.unit.index, task.text, task.recipe, alone=self._alone(claim.unit))
+        request = UnitRequest(claim.unit.index, task.text, task.recipe, alone=self._alone(held))
         with metrics.RENDER_SECONDS.time():
             output = await self._engine.render(request, held.stop)
         metrics.ENGINE_STARTS.set(self._engine.starts)
@@ -206,10 +207,10 @@ class Shell:
         headers = {**output.headers, "a": claim.attempt, "w": self._worker}
         return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)
 
-    def _alone(self, unit: Unit) -> bool:
+    def _alone(self, held: _InFlight) -> bool:
         """Whether a unit gets the whole engine: it opens a cast, and the rest is behind it; or nothing is in work."""
-        others = [held for held in self._in_flight if held != unit]
-        return not others or (unit.index < OPENING_UNITS and all(held.job == unit.job for held in others))
+        job, others = held.unit.job, [other.unit for other in self._in_flight if other is not held]
+        return not others or (held.unit.index < OPENING_UNITS and all(unit.job == job for unit in others))
 
     async def _commit(self, unit: Unit, output: Output) -> Committed:
         began = time.perf_counter()
@@ -279,17 +280,16 @@ class Shell:
         """Renew leases; stop rendering a unit that is not ours any more."""
         while True:
             await asyncio.sleep(self._settings.lease_s / 3)
-            for unit, held in list(self._in_flight.items()):
-                ours = await self._patiently(
-                    lambda unit=unit: self._scheduler.extend(self._lane, unit, self._worker, self._lease_ms)  # type: ignore[misc]
-                )
-                if not ours and unit in self._in_flight:
+            for held in list(self._in_flight):
+                if not await self._patiently(
+                    lambda unit=held.unit: self._scheduler.extend(self._lane, unit, self._worker, self._lease_ms)  # type: ignore[misc]
+                ):
                     held.stop.set()
 
     async def _obey_cancellations(self) -> None:
         async for job in self._source.cancellations():
-            for unit, held in self._in_flight.items():
-                if unit.job == job:
+            for held in self._in_flight:
+                if held.unit.job == job:
                     held.stop.set()
 
     async def _keep_registered(self) -> None:

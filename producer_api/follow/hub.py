@@ -32,7 +32,7 @@ class _Feed:
     def __init__(self, reader: LogReader, job: str, epoch: str, next_seq: int) -> None:
         self._reader = reader
         self._job = job
-        self._epoch = epoch
+        self.epoch = epoch
         self._tail: deque[Record] = deque()
         self._tail_bytes = 0
         self._next = next_seq
@@ -45,7 +45,7 @@ class _Feed:
     def ring(self, news: Ring) -> None:
         """The log may have grown. A record that came along and is the next one needs no reading."""
         record = news.record
-        if record is None or record.seq != self._next or news.epoch != self._epoch:
+        if record is None or record.seq != self._next or news.epoch != self.epoch:
             self._wake.set()
             return
         self._keep(record)
@@ -69,7 +69,7 @@ class _Feed:
     async def _read_on(self) -> None:
         while True:
             page = await self._reader.read(self._job, self._next)
-            if page is None or page.epoch != self._epoch:
+            if page is None or page.epoch != self.epoch:
                 self.gone = True  # expired, or replaced by a new incarnation
             elif page.records:
                 for record in page.records:
@@ -88,6 +88,12 @@ class _Feed:
         while self._tail_bytes > TAIL_BYTES and len(self._tail) > 1:
             old = self._tail.popleft()
             self._tail_bytes -= len(old.body) + len(old.head)
+
+    def end(self) -> None:
+        """There is a newer incarnation: nothing more comes of this one."""
+        self.gone = True
+        self._wake.set()
+        self._tell()
 
     def since(self, seq: int) -> list[Record] | None:
         """Records from seq on that are in memory; None if the reader must read the log for them."""
@@ -157,6 +163,8 @@ class Hub:
     async def _feed(self, status: LogStatus, start: int, ear: Ear) -> AsyncIterator[_Feed]:
         job = status.job
         feed = self._feeds.get(job)
+        if feed is not None and feed.epoch != status.epoch:
+            feed.end()
         if feed is None or feed.gone:
             feed = self._feeds[job] = _Feed(self._reader, job, status.epoch, status.next_seq)
             metrics.FEEDS.inc()

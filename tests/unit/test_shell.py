@@ -220,6 +220,24 @@ async def test_a_lease_that_is_not_ours_any_more_stops_the_engine(tmp_path: Path
         assert await delivery.end == "ack"
 
 
+async def test_two_slots_may_hold_one_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(tmp_path, units=2, script=["wait"], slots=2, lease_s=0.5) as b:
+
+        async def no_answer(*args: Any) -> bool:
+            raise StoreUnavailable("Redis")
+
+        monkeypatch.setattr(b.store.scheduler, "extend", no_answer)
+        stuck = b.source.give(0)
+        while not b.engine.rendered:
+            await asyncio.sleep(0)
+        while b.engine.rendered.count(0) < 2:  # the lease lapses, and the other slot is handed the unit
+            await b.source.give(0).end
+        b.source.cancels.put_nowait(JOB)
+        await stuck.end
+        assert await b.source.give(1).end == "ack", "the worker lives"
+        assert await b.types() == ["meta", "audio", "audio", "eos"]
+
+
 async def test_draining_gives_back_what_is_not_finished_in_time(tmp_path: Path) -> None:
     async with bench(tmp_path, units=1, script=["wait"], drain_s=0.1) as b:
         delivery = b.source.give(0)
