@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import uuid4
 
 from contracts.adapters import Address, Store, open_bell, open_publisher, open_source, open_store
@@ -24,7 +23,7 @@ from contracts.units import Lane
 from producer_api.dispatch import Dispatch
 from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
-from workers.engine import EngineInfo
+from workers.engine import EngineInfo, UnitRequest
 from workers.settings import WorkerSettings
 from workers.shell import Shell
 
@@ -65,15 +64,15 @@ class WaitingEngine:
     def __init__(self, xrt: float) -> None:
         self._xrt = xrt
 
-    async def render(self, index: int, text: str, recipe: Mapping[str, Any], stop: asyncio.Event) -> Output:  # noqa: ARG002
+    async def render(self, request: UnitRequest, stop: asyncio.Event) -> Output:
         """Wait for duration / xrt. Raises EngineStopped."""
-        duration_ms = int(text)
+        duration_ms = int(request.text)
         gen_ms = duration_ms / self._xrt
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(gen_ms / 1000):
                 await stop.wait()
                 raise EngineStopped("stopped")
-        return Output("audio", {"i": index, "d": duration_ms}, BODY, duration_ms, max(1, round(gen_ms)))
+        return Output("audio", {"i": request.index, "d": duration_ms}, BODY, duration_ms, max(1, round(gen_ms)))
 
 
 @dataclass
@@ -147,7 +146,6 @@ async def world(
     hub = Hub(store.log_reader, bell, attention)
     tasks = [asyncio.create_task(part) for part in (hub.run(), attention.run())]
     shells: list[Shell] = []
-    running: list[asyncio.Task[None]] = []
     sources = []
     for n, xrt in enumerate(speeds):
         source = await open_source(address, LANE, 1, f"w{n}")
@@ -163,15 +161,16 @@ async def world(
                 engine=WaitingEngine(xrt), info=info,  # type: ignore[arg-type]
             )
         )  # fmt: skip
-        running.append(asyncio.create_task(shells[-1].run()))
-    while (await store.scheduler.backlog(LANE)).workers < len(speeds):
-        await asyncio.sleep(0.05)
     try:
-        yield World(address, store, publisher, hub, Dispatch(store, publisher, max_wait_s=10**9), times)
+        async with asyncio.TaskGroup() as group:  # a shell that fails ends the measurement
+            for shell in shells:
+                group.create_task(shell.run())
+            while (await store.scheduler.backlog(LANE)).workers < len(speeds):
+                await asyncio.sleep(0.05)
+            yield World(address, store, publisher, hub, Dispatch(store, publisher, max_wait_s=10**9), times)
+            for shell in shells:
+                shell.drain()
     finally:
-        for shell in shells:
-            shell.drain()
-        await asyncio.gather(*running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
