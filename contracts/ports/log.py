@@ -130,6 +130,18 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """Answer to grow. OK; GAP: units before `first` are missing; GONE: other epoch, cancelled, failed or expired.
+
+    total: units it has now. finished: this call wrote the terminal record.
+    """
+
+    verdict: Literal["OK", "GAP", "GONE"]
+    total: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A run of records. closed: the last record of the log is in `records` or before it."""
 
@@ -155,6 +167,17 @@ class LogWriter(Protocol):
 
     async def commit(self, unit: Unit, output: Output) -> Committed:
         """Append a unit's record in index order, and the terminal record after the last one. First write wins."""
+        ...
+
+    async def grow(self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool) -> Grown:
+        """Add units to an open log, from index `first` on; those it has already stay, so that it may be said again.
+
+        close: these were the last; `eos` is written at once if all of them are committed.
+        """
+        ...
+
+    async def fail(self, job: str, epoch: str, problem: Mapping[str, Any]) -> bool:
+        """Write `error` (RFC 9457 members) as the last record of a live log; False if there is none of this epoch."""
         ...
 
     async def source(self, job: str) -> LogSource | None:

@@ -7,9 +7,11 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from contracts.adapters import Store
 from contracts.ids import new_epoch
-from contracts.ports import NewLog, Output
+from contracts.ports import Grown, NewLog, Output
 from contracts.records import Record
 from contracts.units import Lane, Unit
 
@@ -205,6 +207,66 @@ async def test_an_open_log_does_not_end_by_itself(store: Store) -> None:
     done = await store.log_writer.commit(Unit("j" * 16, "e1", 0), audio(0))
     assert not done.finished
     assert [r.type for r in await all_records(store, "j" * 16)] == ["meta", "audio"]
+
+
+async def test_an_open_log_grows_and_ends_with_its_last_unit(store: Store) -> None:
+    log, job = store.log_writer, "g" * 16
+    await log.open(new_log(job, [], epoch="e1", closed=False))
+    assert await log.grow(job, "e1", 0, ["0", "1"], close=False) == Grown("OK", 2, finished=False)
+    assert await log.grow(job, "e1", 1, ["other", "2"], close=False) == Grown("OK", 3, finished=False)
+    assert await log.grow(job, "e1", 4, ["4"], close=False) == Grown("GAP", 3, finished=False)
+    assert [(await log.look(Unit(job, "e1", n))).text for n in range(3)] == ["0", "1", "2"]
+    for n in range(3):
+        assert not (await log.commit(Unit(job, "e1", n), audio(n))).finished
+    assert await log.grow(job, "e1", 3, ["3"], close=True) == Grown("OK", 4, finished=False)
+    assert await log.grow(job, "e1", 4, ["4"], close=True) == Grown("OK", 4, finished=False), "closed: as it is"
+    assert (await log.commit(Unit(job, "e1", 3), audio(3))).finished
+    records = await all_records(store, job)
+    assert [r.type for r in records] == ["meta", "audio", "audio", "audio", "audio", "eos"]
+    assert records[-1].headers["units"] == 4
+
+
+@pytest.mark.parametrize("texts", [[], ["0"]])
+async def test_closing_a_log_whose_units_are_all_done_ends_it(store: Store, texts: list[str]) -> None:
+    log, job = store.log_writer, "f" * 16
+    await log.open(new_log(job, texts, epoch="e1", closed=False))
+    for n in range(len(texts)):
+        await log.commit(Unit(job, "e1", n), audio(n))
+    assert await log.grow(job, "e1", len(texts), [], close=True) == Grown("OK", len(texts), finished=True)
+    assert await log.grow(job, "e1", len(texts), [], close=True) == Grown("OK", len(texts), finished=False)
+    status = await store.log_reader.status(job)
+    assert status is not None
+    assert (status.state, status.total, status.next_seq) == ("done", len(texts), len(texts) + 2)
+    assert [r.type for r in await all_records(store, job)] == ["meta", *["audio"] * len(texts), "eos"]
+
+
+async def test_another_incarnation_and_a_cancelled_log_do_not_grow(store: Store) -> None:
+    log, job = store.log_writer, "h" * 16
+    assert (await log.grow(job, "e1", 0, ["0"], close=False)).verdict == "GONE"
+    await log.open(new_log(job, ["0"], epoch="e1", closed=False))
+    assert (await log.grow(job, "e0", 1, ["1"], close=False)).verdict == "GONE"
+    await log.cancel(job)
+    assert (await log.grow(job, "e1", 1, ["1"], close=True)).verdict == "GONE"
+    assert [r.type for r in await all_records(store, job)] == ["meta", "cancelled"]
+
+
+async def test_a_failed_log_ends_with_its_problem(store: Store) -> None:
+    log, job = store.log_writer, "w" * 16
+    problem = {"type": "urn:castline:problem:bad-audio", "title": "Größe", "status": 422}
+    assert not await log.fail(job, "e1", problem)
+    await log.open(new_log(job, ["0", "1"], epoch="e1"))
+    assert not await log.fail(job, "e0", problem)
+    await log.commit(Unit(job, "e1", 0), audio(0))
+    assert await log.fail(job, "e1", problem)
+    assert not await log.fail(job, "e1", problem), "once"
+    assert (await log.commit(Unit(job, "e1", 1), audio(1))).verdict == "GONE"
+    records = await all_records(store, job)
+    assert [r.type for r in records] == ["meta", "audio", "error"]
+    assert dict(records[-1].headers) == problem
+    page = await store.log_reader.read(job, 3)
+    assert page is not None
+    assert page.closed
+    assert (await log.open(new_log(job, ["0"], epoch="e2"))).new, "a failed log may be begun again"
 
 
 async def test_reading_from_anywhere_gives_the_same_records(store: Store) -> None:

@@ -30,16 +30,10 @@ end
 local finished = 0
 if m[5] == '1' and wm == total then
   finished = 1
-  local xrt = gen_ms > 0 and audio_ms / gen_ms or 0
-  append(KEYS[2], seq, 'eos', string.format('{"units":%d,"skipped":%d,"audio_ms":%d,"gen_ms":%d,"xrt":%.3f}',
-    total, skipped, audio_ms, gen_ms, xrt), '', ARGV[8], ARGV[2])
+  finish(KEYS, { ARGV[2], seq, total, skipped, audio_ms, gen_ms }, ARGV[8])
   seq = seq + 1
-  redis.call('HSET', KEYS[1], 'state', 'done')
-  redis.call('DEL', KEYS[4])
 end
 redis.call('HSET', KEYS[1], 'wm', wm, 'seq', seq, 'skipped', skipped, 'audio_ms', audio_ms, 'gen_ms', gen_ms)
 if n == 0 then redis.call('HSET', KEYS[1], 'first', now_ms()) end
-redis.call('PEXPIRE', KEYS[1], ttl)
-redis.call('PEXPIRE', KEYS[2], ttl + 60000)
-redis.call('PEXPIRE', KEYS[4], ttl + 60000)
+keep(KEYS, ttl)
 return { 'OK', wm, finished }

@@ -23,3 +23,20 @@ local function append(log, seq, kind, headers, body, bell, epoch)
   redis.call('XADD', log, (seq + 1) .. '-0', 'e', kind, 'h', headers, 'b', body)
   if bell then redis.call('PUBLISH', bell, pack(epoch, seq, kind, headers, body)) end
 end
+
+-- `eos` and the end of a log. log: epoch seq units skipped audio_ms gen_ms; the caller stores seq + 1.
+local function finish(keys, log, bell)
+  local epoch, seq, units, skipped, audio_ms, gen_ms = unpack(log)
+  local xrt = gen_ms > 0 and audio_ms / gen_ms or 0
+  append(keys[2], seq, 'eos', string.format('{"units":%d,"skipped":%d,"audio_ms":%d,"gen_ms":%d,"xrt":%.3f}',
+    units, skipped, audio_ms, gen_ms, xrt), '', bell, epoch)
+  redis.call('HSET', keys[1], 'state', 'done')
+  redis.call('DEL', keys[4])
+end
+
+-- A log lives for its retention from now on. Meta goes first: a log without meta is no log.
+local function keep(keys, ttl)
+  redis.call('PEXPIRE', keys[1], ttl)
+  redis.call('PEXPIRE', keys[2], ttl + 60000)
+  redis.call('PEXPIRE', keys[4], ttl + 60000)
+end

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
 from contracts.adapters.redis.connection import Scripts, guarded
-from contracts.ports import Assignment, Committed, LogSource, LogStatus, NewLog, Opened, Output, Page
+from contracts.ports import Assignment, Committed, Grown, LogSource, LogStatus, NewLog, Opened, Output, Page
 from contracts.records import Record, to_json
 from contracts.topology import log_keys
 from contracts.units import Lane, Unit
@@ -70,6 +70,24 @@ class RedisLog:
             ),
         )  # fmt: skip
         return Committed(verdict.decode(), int(watermark), bool(finished))
+
+    @guarded
+    async def grow(self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool) -> Grown:
+        """See LogWriter.grow."""
+        k = self._keys(job)
+        verdict, total, finished = await self._scripts.call(
+            "grow",
+            (k["meta"], k["log"], k["staged"], k["units"]),
+            (epoch, first, int(close), k["bell"], *texts),
+        )
+        return Grown(verdict.decode(), int(total), bool(finished))
+
+    @guarded
+    async def fail(self, job: str, epoch: str, problem: Mapping[str, Any]) -> bool:
+        """See LogWriter.fail."""
+        k = self._keys(job)
+        keys = (k["meta"], k["log"], k["staged"], k["units"])
+        return bool(await self._scripts.call("fail", keys, (epoch, to_json(problem), k["bell"])))
 
     @guarded
     async def source(self, job: str) -> LogSource | None:

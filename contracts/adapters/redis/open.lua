@@ -11,8 +11,5 @@ redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'lane', ARGV[2], 'class', ARGV[3],
   'audio_ms', 0, 'gen_ms', 0, 'created', now, 'first', 0, 'ttl', ARGV[9], 'reply_to', ARGV[7])
 append(KEYS[2], 0, 'meta', string.gsub(ARGV[6], '}$', ',"created":' .. string.format('%d', now) .. '}'), '')
 for i = 1, total do redis.call('HSET', KEYS[4], i - 1, ARGV[10 + i]) end
-local ttl = tonumber(ARGV[9])
-redis.call('PEXPIRE', KEYS[1], ttl) -- meta goes first: a log without meta is no log
-redis.call('PEXPIRE', KEYS[2], ttl + 60000)
-redis.call('PEXPIRE', KEYS[4], ttl + 60000)
+keep(KEYS, tonumber(ARGV[9]))
 return { 1, status(KEYS[1]) }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from contracts.adapters.sqlite.database import Database, now_ms
-from contracts.ports import Assignment, Committed, LogSource, LogStatus, NewLog, Opened, Output, Page
+from contracts.ports import Assignment, Committed, Grown, LogSource, LogStatus, NewLog, Opened, Output, Page
 from contracts.records import CastTotals, Record, to_json
 from contracts.units import Lane, Unit
 
@@ -78,6 +80,38 @@ class SqliteLog:
 
         return await self._db.write(verb)
 
+    async def grow(self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool) -> Grown:
+        """See LogWriter.grow."""
+
+        def verb(db: sqlite3.Connection) -> Grown:
+            row = _row(db, job)
+            total = 0 if row is None else row["total"]
+            if row is None or row["epoch"] != epoch or row["state"] in ("cancelled", "failed"):
+                return Grown("GONE", total, finished=False)
+            if row["closed"]:
+                return Grown("OK", total, finished=False)
+            if first > total:
+                return Grown("GAP", total, finished=False)
+            added = list(enumerate(texts, first))[total - first :]
+            db.executemany("INSERT INTO units VALUES (?,?,?)", ((job, n, text) for n, text in added))
+            total += len(added)
+            db.execute("UPDATE logs SET total=?, closed=? WHERE job=?", (total, int(close), job))
+            return Grown("OK", total, _advance(db, _known(db, job)).finished)
+
+        return await self._db.write(verb)
+
+    async def fail(self, job: str, epoch: str, problem: Mapping[str, Any]) -> bool:
+        """See LogWriter.fail."""
+
+        def verb(db: sqlite3.Connection) -> bool:
+            row = _row(db, job)
+            if row is None or row["epoch"] != epoch or row["state"] != "live":
+                return False
+            _end(db, row, "failed", "error", problem)
+            return True
+
+        return await self._db.write(verb)
+
     async def source(self, job: str) -> LogSource | None:
         """See LogWriter.source."""
 
@@ -105,11 +139,7 @@ class SqliteLog:
             if row is None:
                 return None
             if row["state"] == "live":
-                body = to_json({"units": row["wm"], "total": row["total"]}).decode()
-                _append(db, job, row["seq"], "cancelled", body, b"")
-                db.execute("UPDATE logs SET state='cancelled', seq=seq+1 WHERE job=?", (job,))
-                db.execute("DELETE FROM staged WHERE job=?", (job,))
-                db.execute("DELETE FROM units WHERE job=?", (job,))
+                _end(db, row, "cancelled", "cancelled", {"units": row["wm"], "total": row["total"]})
             return _status(_known(db, job))
 
         return await self._db.write(verb)
@@ -165,12 +195,20 @@ def _advance(db: sqlite3.Connection, row: sqlite3.Row) -> Committed:
             audio_ms,
             gen_ms,
             "done" if finished else "live",
-            row["first"] or now,
+            row["first"] or (now if wm else 0),
             now + row["ttl"],
             job,
         ),
     )
     return Committed("OK", wm, finished)
+
+
+def _end(db: sqlite3.Connection, row: sqlite3.Row, state: str, kind: str, headers: Mapping[str, Any]) -> None:
+    """A last record that is no `eos`."""
+    _append(db, row["job"], row["seq"], kind, to_json(headers).decode(), b"")
+    db.execute("UPDATE logs SET state=?, seq=seq+1 WHERE job=?", (state, row["job"]))
+    for table in ("staged", "units"):
+        db.execute(f"DELETE FROM {table} WHERE job=?", (row["job"],))  # noqa: S608  (a name of ours)
 
 
 def _append(db: sqlite3.Connection, job: str, seq: int, kind: str, headers: str, body: bytes) -> None:
