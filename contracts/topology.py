@@ -108,3 +108,8 @@ def log_keys(namespace: str, job: str) -> dict[str, str]:
     """
     tag = f"{namespace}c:{{{job}}}"
     return {"meta": f"{tag}:m", "log": f"{tag}:log", "staged": f"{tag}:st", "units": f"{tag}:u", "bell": f"{tag}:bell"}
+
+
+def blob_key(namespace: str, name: str) -> str:
+    """HASH part -> bytes."""
+    return f"{namespace}b:{{{name}}}"

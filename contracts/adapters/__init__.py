@@ -8,7 +8,7 @@ from pathlib import Path
 from contracts.adapters import rabbitmq, rabbitmq_dead, sqlite
 from contracts.adapters import redis as on_redis
 from contracts.errors import Misconfigured
-from contracts.ports import Bell, DeadLetters, LogReader, LogWriter, Scheduler, TicketPublisher, TicketSource
+from contracts.ports import Bell, Blobs, DeadLetters, LogReader, LogWriter, Scheduler, TicketPublisher, TicketSource
 from contracts.schedule import RULE, Rule
 from contracts.topology import MAX_ATTEMPTS
 from contracts.units import Lane
@@ -46,11 +46,12 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The log and the order of work, over one set of connections."""
+    """The log, the order of work and what came in, over one set of connections."""
 
     log_writer: LogWriter
     log_reader: LogReader
     scheduler: Scheduler
+    blobs: Blobs
     connections: tuple[sqlite.Database, ...] | tuple[on_redis.Redis, ...]
 
     async def close(self) -> None:
@@ -64,11 +65,13 @@ def open_store(address: Address, *, max_attempts: int = MAX_ATTEMPTS, rule: Rule
     if address.embedded:
         database = sqlite.Database(address.path)
         log = sqlite.SqliteLog(database)
-        return Store(log, log, sqlite.SqliteScheduler(database, max_attempts=max_attempts, rule=rule), (database,))
+        order = sqlite.SqliteScheduler(database, max_attempts=max_attempts, rule=rule)
+        return Store(log, log, order, sqlite.SqliteBlobs(database), (database,))
     client, once = on_redis.connect(address.store), on_redis.connect_once(address.store)
     redis_log = on_redis.RedisLog(client, address.namespace)
     scheduler = on_redis.RedisScheduler(client, once, address.namespace, max_attempts=max_attempts, rule=rule)
-    return Store(redis_log, redis_log, scheduler, (client, once))
+    blobs = on_redis.RedisBlobs(client, address.namespace)
+    return Store(redis_log, redis_log, scheduler, blobs, (client, once))
 
 
 async def open_publisher(address: Address) -> TicketPublisher:

@@ -113,6 +113,19 @@ def _message(body: BaseModel | bytes, **properties: Any) -> aio_pika.Message:
     )
 
 
+async def _publish(channel: AbstractChannel, key: str, tickets: Sequence[Ticket], reply_to: str | None) -> None:
+    """Persistent, mandatory, confirmed; the channel raises for a message that no queue takes."""
+
+    async def one(ticket: Ticket) -> None:
+        message = _message(
+            ticket, message_id=str(ticket.unit), correlation_id=ticket.job, reply_to=reply_to, type="ticket"
+        )
+        await channel.default_exchange.publish(message, key, mandatory=True, timeout=CALL_TIMEOUT_S)
+
+    for i in range(0, len(tickets), PUBLISH_AT_ONCE):
+        await asyncio.gather(*(one(ticket) for ticket in tickets[i : i + PUBLISH_AT_ONCE]))
+
+
 class RabbitPublisher:
     """The front's side. Make one with `connect`."""
 
@@ -152,17 +165,9 @@ class RabbitPublisher:
                 if lane not in self._declared:
                     await declare_lane(self._channel, self._namespace, lane)
                     self._declared.add(lane)
-                for i in range(0, len(tickets), PUBLISH_AT_ONCE):
-                    await asyncio.gather(*(self._publish(lane, t) for t in tickets[i : i + PUBLISH_AT_ONCE]))
+                await _publish(self._channel, self._namespace + queue_name(lane), tickets, self.reply_to)
         except FAILURES as exc:
             raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__})") from exc
-
-    async def _publish(self, lane: Lane, ticket: Ticket) -> None:
-        message = _message(
-            ticket, message_id=str(ticket.unit), correlation_id=ticket.job, reply_to=self.reply_to, type="ticket"
-        )
-        key = self._namespace + queue_name(lane)
-        await self._channel.default_exchange.publish(message, key, mandatory=True, timeout=CALL_TIMEOUT_S)
 
     async def cancel(self, job: str) -> None:
         """See TicketPublisher.cancel."""
@@ -230,7 +235,7 @@ class RabbitSource:
         self._out = await _connect(self._url, f"castline worker {self._worker} publish")
         self._channel = await self._in.channel()
         self._replies = await self._out.channel(publisher_confirms=False)
-        self._graves = await self._out.channel(publisher_confirms=True, on_return_raises=True)
+        self._confirmed = await self._out.channel(publisher_confirms=True, on_return_raises=True)
         await self._channel.set_qos(prefetch_count=self._slots, timeout=CALL_TIMEOUT_S)
         self._queue = await declare_lane(self._channel, self._namespace, self._lane)
         self._connects += 1  # the queue of the connection before may live yet, and is locked
@@ -272,6 +277,14 @@ class RabbitSource:
         while True:
             yield await self._cancels.get()
 
+    async def publish(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
+        """See TicketSource.publish."""
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S + len(tickets) / 1000):
+                await _publish(self._confirmed, self._namespace + queue_name(lane), tickets, None)
+        except FAILURES as exc:
+            raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__})") from exc
+
     async def bury(self, lane: Lane, unit: Unit, reason: str) -> None:
         """See TicketSource.bury."""
         ticket = Ticket(job=unit.job, epoch=unit.epoch, index=unit.index)
@@ -281,7 +294,7 @@ class RabbitSource:
         )  # fmt: skip
         key = self._namespace + dead_queue_name(lane)
         try:
-            await self._graves.default_exchange.publish(message, key, mandatory=True, timeout=CALL_TIMEOUT_S)
+            await self._confirmed.default_exchange.publish(message, key, mandatory=True, timeout=CALL_TIMEOUT_S)
         except FAILURES as exc:
             raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__})") from exc
 

@@ -1,10 +1,12 @@
 """Ports: what the front and the workers may ask of the store and the broker. Adapters are in contracts.adapters.
 
 LogWriter, LogReader and Scheduler are the log and the order of work (Redis, or SQLite); TicketPublisher and
-TicketSource say that there is work (RabbitMQ, or a watched SQLite file); DeadLetters are what was given up.
+TicketSource say that there is work (RabbitMQ, or a watched SQLite file); DeadLetters are what was given up; Blobs are
+what came in.
 Every verb may raise Unavailable. All times are milliseconds; all clocks are the store's.
 """
 
+from contracts.ports.blobs import Blobs
 from contracts.ports.dead import JOB_KINDS, DeadLetter, DeadLetters, JobKind, letter_id
 from contracts.ports.log import (
     Assignment,
@@ -30,6 +32,7 @@ __all__ = [
     "Assignment",
     "Backlog",
     "Bell",
+    "Blobs",
     "Claim",
     "Committed",
     "DeadLetter",

@@ -75,6 +75,10 @@ class TicketSource(Protocol):
         """Ring the doorbell of the front that opened the job; best effort: the log holds the same figures."""
         ...
 
+    async def publish(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
+        """As TicketPublisher.publish, of units that this worker has added to a log."""
+        ...
+
     async def bury(self, lane: Lane, unit: Unit, reason: str) -> None:
         """Leave a copy of a dead unit among the lane's dead letters."""
         ...

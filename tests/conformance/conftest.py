@@ -9,7 +9,7 @@ import pytest
 from fakeredis import FakeAsyncRedis
 
 from contracts.adapters import Address, Store, open_bell, open_store
-from contracts.adapters.redis import RedisLog, RedisScheduler
+from contracts.adapters.redis import RedisBlobs, RedisLog, RedisScheduler
 from contracts.ports import Bell
 
 
@@ -43,7 +43,7 @@ async def store(address: Address | None, fake: FakeAsyncRedis | None) -> AsyncIt
     if address is None:
         assert fake is not None
         log = RedisLog(fake, "t:")
-        yield Store(log, log, RedisScheduler(fake, fake, "t:"), ())
+        yield Store(log, log, RedisScheduler(fake, fake, "t:"), RedisBlobs(fake, "t:"), ())
         return
     opened = open_store(address)
     yield opened

@@ -148,6 +148,9 @@ class SqliteSource:
         """See TicketSource.reply."""
         await _notify(self._db, "receipt", receipt.model_dump_json())
 
+    async def publish(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
+        """See TicketSource.publish: the units are in the file."""
+
     async def bury(self, lane: Lane, unit: Unit, reason: str) -> None:
         """See TicketSource.bury."""
         row = (str(unit), lane, now_ms(), reason)

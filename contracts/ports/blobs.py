@@ -1,0 +1,22 @@
+"""Port of the blobs: audio that is to be transcribed, kept beside the log and named in messages (a claim check)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Blobs(Protocol):
+    """Named sets of numbered parts, each of up to some MiB; a set expires as a whole."""
+
+    async def put(self, name: str, parts: Mapping[int, bytes], ttl_ms: int) -> None:
+        """Keep parts, in place of those of the same numbers; the set lives for ttl_ms from now."""
+        ...
+
+    async def get(self, name: str, part: int) -> bytes | None:
+        """One part; None if it is not there (any more)."""
+        ...
+
+    async def drop(self, name: str, part: int | None = None) -> None:
+        """Forget one part, or the whole set."""
+        ...
