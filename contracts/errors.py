@@ -2,6 +2,7 @@
 
 CastlineError
 ├── BadInput              the caller's fault; carries the problem type, HTTP status and field
+│   ├── BadAudio          a recording that holds nothing libav can decode
 │   ├── NothingToSpeak    no letter, digit or symbol in the text
 │   ├── TextTooLong       over the configured bound
 │   └── UnknownVoice      no such voice, or a malformed mix
@@ -40,6 +41,15 @@ class BadInput(CastlineError):
         super().__init__(detail)
         self.detail = detail
         self.field = field
+
+
+class BadAudio(BadInput):
+    """A recording that can not be decoded, or is over a bound."""
+
+    slug = "bad-audio"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, field="file")
 
 
 class NothingToSpeak(BadInput):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,8 +28,9 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class UnitRequest:
-    """One unit to render. recipe: as in contracts.jobs; alone: it is to have the whole engine.
+    """One unit to render.
 
+    recipe: as in contracts.jobs; alone: it is to have the whole engine; body: what comes with it, as audio to hear.
     A unit that is not alone may be rendered beside others, at a lower speed and a higher total.
     """
 
@@ -37,6 +38,19 @@ class UnitRequest:
     text: str
     recipe: Mapping[str, Any]
     alone: bool
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Audio cut from a longer recording, to be a unit of its own; start, end: ms in the recording."""
+
+    start_ms: int
+    end_ms: int
+    language: str
+    """BCP 47 tag, "" if unknown."""
+    body: bytes
+    """Encoded as the same engine's render takes it."""
 
 
 class Engine(Protocol):
@@ -48,4 +62,12 @@ class Engine(Protocol):
 
     def render(self, request: UnitRequest, stop: threading.Event) -> Output:
         """Render a unit; give up soon after `stop` is set. Raises UnitFailed or EngineStopped."""
+        ...
+
+
+class CuttingEngine(Engine, Protocol):
+    """An engine that can cut a recording into units."""
+
+    def cut(self, path: str, recipe: Mapping[str, Any], stop: threading.Event) -> Iterator[Piece]:
+        """Pieces of the file, in order; the same file gives the same pieces. Raises BadAudio or EngineStopped."""
         ...

@@ -8,6 +8,7 @@ like: the socket is not stdout, and the worker outlives this process.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import json
 import logging
@@ -16,14 +17,22 @@ import signal
 import socket
 import sys
 import threading
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from contracts.errors import CastlineError, EngineStopped
+from contracts.errors import BadAudio, CastlineError, EngineStopped
+from contracts.ports import Output
 from workers import wire
-from workers.engine import Engine, UnitRequest
+from workers.engine import CuttingEngine, Engine, UnitRequest
 
 logger = logging.getLogger(__name__)
+
+PIECES_AHEAD = 8
+"""Pieces of a recording sent before the first of them is taken."""
+LOOK_S = 0.5
+"""How often a cut that waits looks whether it was stopped."""
 
 
 class _Server:
@@ -34,6 +43,7 @@ class _Server:
         self._engine = engine
         self._writing = threading.Lock()
         self._stops: dict[int, threading.Event] = {}
+        self._credits: dict[int, threading.Semaphore] = {}
 
     def run(self) -> None:
         """Load, say so, serve until the worker closes the socket."""
@@ -43,23 +53,52 @@ class _Server:
             self._send({"op": "unloadable", "error": str(exc), "kind": type(exc).__name__})
             return
         self._send({"op": "ready", "info": dataclasses.asdict(info)})
-        pool = ThreadPoolExecutor(info.slots, "render")
-        while (message := self._receive()) is not None:
+        pool = ThreadPoolExecutor(info.slots + 1, "render")  # one to cut while the others render
+        while (received := self._receive()) is not None:
+            message, body = received
             key = message["key"]
             if message["op"] == "stop":
                 if (stop := self._stops.get(key)) is not None:
                     stop.set()
                 continue
+            if message["op"] == "more":
+                if (credit := self._credits.get(key)) is not None:
+                    credit.release()
+                continue
             self._stops[key] = threading.Event()
-            request = UnitRequest(message["index"], message["text"], message["recipe"], message["alone"])
-            pool.submit(self._render, key, request)
+            if message["op"] == "cut":
+                self._credits[key] = threading.Semaphore(PIECES_AHEAD)
+                pool.submit(self._answer, key, functools.partial(self._cut, key, message["path"], message["recipe"]))
+                continue
+            request = UnitRequest(message["index"], message["text"], message["recipe"], message["alone"], body)
+            pool.submit(self._answer, key, functools.partial(self._engine.render, request))
 
-    def _render(self, key: int, request: UnitRequest) -> None:
-        stop = self._stops[key]
+    def _cut(self, key: int, path: str, recipe: Mapping[str, Any], stop: threading.Event) -> Output:
+        """Send pieces, a few ahead of those that were taken."""
+        started = time.monotonic()
+        engine: CuttingEngine = self._engine  # type: ignore[assignment]  # only those that can are asked to
+        credit = self._credits[key]
+        count = end_ms = 0
         try:
-            output = self._engine.render(request, stop)
+            for piece in engine.cut(path, recipe, stop):
+                while not credit.acquire(timeout=LOOK_S):
+                    if stop.is_set():
+                        raise EngineStopped("stopped")
+                count, end_ms = count + 1, piece.end_ms
+                head = {"start_ms": piece.start_ms, "end_ms": end_ms, "language": piece.language}
+                self._send({"op": "piece", "key": key, **head}, piece.body)
+        finally:
+            del self._credits[key]
+        gen_ms = round(1000 * (time.monotonic() - started))
+        return Output("cut", {"i": 0, "t": "", "units": count, "end": end_ms, "g": gen_ms}, b"", 0, gen_ms)
+
+    def _answer(self, key: int, work: Callable[[threading.Event], Output]) -> None:
+        try:
+            output = work(self._stops[key])
         except EngineStopped:
             reply, body = {"op": "stopped", "key": key}, b""
+        except BadAudio as exc:
+            reply, body = {"op": "bad", "key": key, "error": exc.detail}, b""
         except Exception as exc:
             logger.warning("unit failed", exc_info=True)
             reply, body = {"op": "failed", "key": key, "error": f"{type(exc).__name__}: {exc}"}, b""
@@ -77,13 +116,13 @@ class _Server:
         except OSError:
             os._exit(0)  # the worker is gone, and nobody waits for this
 
-    def _receive(self) -> dict[str, Any] | None:
+    def _receive(self) -> tuple[dict[str, Any], bytes] | None:
         lengths = self._exactly(wire.LENGTHS_SIZE)
         if lengths is None:
             return None
-        head, _ = wire.unpack_lengths(lengths)
-        data = self._exactly(head)
-        return None if data is None else dict(json.loads(data))
+        head_size, body_size = wire.unpack_lengths(lengths)
+        head, body = self._exactly(head_size), self._exactly(body_size)
+        return None if head is None or body is None else (dict(json.loads(head)), body)
 
     def _exactly(self, size: int) -> bytes | None:
         data = bytearray()

@@ -9,13 +9,13 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from contracts.errors import EngineDied, EngineError, EngineStopped, ModelMissing, UnitFailed
+from contracts.errors import BadAudio, EngineDied, EngineError, EngineStopped, ModelMissing, UnitFailed
 from contracts.ports import Output
 from workers import wire
-from workers.engine import EngineInfo, UnitRequest
+from workers.engine import EngineInfo, Piece, UnitRequest
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class EngineProcess:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[Output]] = {}
+        self._pieces: dict[int, asyncio.Queue[Piece | None]] = {}
         self._keys = itertools.count(1)
         self.starts = 0
 
@@ -68,22 +69,46 @@ class EngineProcess:
 
         Raises EngineDied, EngineStopped or UnitFailed.
         """
-        await self._alive()
-        assert self._writer is not None  # noqa: S101  (set by start)
-        key = next(self._keys)
-        done: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
-        self._waiting[key] = done
         fields = {"index": request.index, "text": request.text, "recipe": dict(request.recipe), "alone": request.alone}
-        self._writer.write(wire.pack({"op": "render", "key": key, **fields}))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait((done, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not done.done():
-                self._writer.write(wire.pack({"op": "stop", "key": key}))
+        async with self._asked({"op": "render", **fields}, request.body, stop) as (_, done):
             return await done
+
+    async def cut(self, path: str, recipe: Mapping[str, Any], stop: asyncio.Event) -> AsyncGenerator[Piece | Output]:
+        """Pieces of a recording as they are cut, then what that came to; a few are made ahead of those taken.
+
+        The engine must be a CuttingEngine. Raises BadAudio, EngineDied, EngineStopped or UnitFailed.
+        """
+        async with self._asked({"op": "cut", "path": path, "recipe": dict(recipe)}, b"", stop) as (key, done):
+            pieces = self._pieces[key] = asyncio.Queue()
+            done.add_done_callback(lambda _: pieces.put_nowait(None))
+            try:
+                while (piece := await pieces.get()) is not None:
+                    yield piece
+                    self._tell({"op": "more", "key": key})
+                yield await done
+            finally:
+                del self._pieces[key]
+
+    @contextlib.asynccontextmanager
+    async def _asked(
+        self, request: Mapping[str, Any], body: bytes, stop: asyncio.Event
+    ) -> AsyncIterator[tuple[int, asyncio.Future[Output]]]:
+        """Send a request; its key, and its answer to come. The engine is told to stop with `stop`, or if we leave."""
+        await self._alive()
+        key = next(self._keys)
+        done = self._waiting[key] = asyncio.get_running_loop().create_future()
+        self._tell({**request, "key": key}, body)
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _: None if done.done() else self._tell({"op": "stop", "key": key}))
+        try:
+            yield key, done
         finally:
             stopping.cancel()
             self._waiting.pop(key, None)
+
+    def _tell(self, head: Mapping[str, Any], body: bytes = b"") -> None:
+        assert self._writer is not None  # noqa: S101  (set by start)
+        self._writer.write(wire.pack(head, body))
 
     async def _alive(self) -> None:
         async with self._starting:
@@ -98,7 +123,10 @@ class EngineProcess:
             while True:
                 head, body = await _receive(reader)
                 waiting = self._waiting.get(head["key"])
-                if waiting is not None and not waiting.done():
+                if head["op"] == "piece":
+                    if (pieces := self._pieces.get(head["key"])) is not None:
+                        pieces.put_nowait(Piece(head["start_ms"], head["end_ms"], head["language"], body))
+                elif waiting is not None and not waiting.done():
                     _settle(waiting, head, body)
         for waiting in self._waiting.values():
             if not waiting.done():
@@ -132,5 +160,7 @@ def _settle(waiting: asyncio.Future[Output], head: Mapping[str, Any], body: byte
         waiting.set_result(Output(head["type"], head["headers"], body, **times))
     elif head["op"] == "stopped":
         waiting.set_exception(EngineStopped("stopped"))
+    elif head["op"] == "bad":
+        waiting.set_exception(BadAudio(head["error"]))
     else:
         waiting.set_exception(UnitFailed(head["error"]))
