@@ -12,7 +12,7 @@ import json
 import re
 import secrets
 
-from contracts.jobs import SpeechRecipe
+from contracts.jobs import SpeechRecipe, TranscriptRecipe
 
 ID_BYTES = 12
 """96 bits: 16 base64url characters."""
@@ -20,12 +20,13 @@ ID_BYTES = 12
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
-def log_id(secret: bytes, tenant: str, recipe: SpeechRecipe, text: str) -> str:
+def log_id(secret: bytes, tenant: str, recipe: SpeechRecipe | TranscriptRecipe, content: str) -> str:
     """The id of the log this recipe makes, scoped by tenant: 16 base64url characters.
 
+    content: the text that is spoken, or the SHA-256 of the recording that is heard.
     Keyed, so that nobody can test a guess of somebody's text without the server's secret.
     """
-    fields = {"tenant": tenant, **recipe.model_dump(), "text": text}
+    fields = {"tenant": tenant, **recipe.model_dump(), "text": content}
     canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     digest = hmac.new(secret, canonical.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()

@@ -34,6 +34,45 @@ class SpeechRecipe(_Message):
     """Version of the text normaliser and splitter: a change of either makes another cast."""
 
 
+class TranscriptRecipe(_Message):
+    """Everything that decides what is heard in a recording; with the recording it names the transcript."""
+
+    kind: Literal["stt"] = "stt"
+    model: str
+    language: str | None
+    """ISO 639-1; None: detected once, from the beginning of the speech."""
+    task: Literal["transcribe", "translate"]
+    """translate: into English."""
+    prompt: str
+    hotwords: str
+    temperature: float = Field(ge=0, le=1)
+    words: bool
+    """With times of words."""
+
+
+class CutOrder(_Message):
+    """Text of the one unit of a transcript's `-cut` log: cut this recording into units of the transcript."""
+
+    job: str
+    epoch: str
+    job_class: JobClass
+    client: str
+    blob: str
+    """The recording, see ports.Blobs."""
+    parts: int
+    ttl_ms: int
+    """Retention of the transcript, and of what is cut for it."""
+
+
+class PieceOrder(_Message):
+    """Text of a unit of a transcript: hear this piece of the recording. The piece is a part of blob `job.epoch`."""
+
+    start: int
+    """ms in the recording."""
+    end: int
+    language: str
+
+
 class Ticket(_Message):
     """Body of one persistent message on a job queue. It permits one unit of its lane, not necessarily this one."""
 

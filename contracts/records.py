@@ -1,6 +1,7 @@
 """Records: the entries of a log. Frozen, dense, first write wins; a terminal record is the last one.
 
-A tts log is `meta` (seq 0), one `audio` or `skip` per unit (seq = index + 1) and one terminal record.
+A tts log is `meta` (seq 0), one `audio` or `skip` per unit (seq = index + 1) and one terminal record; an stt log has
+`segment` in place of `audio`, and grows while its recording is cut.
 LOG_VERSION stands in `meta` as `v`; readers ignore header fields they do not know.
 """
 
@@ -16,7 +17,11 @@ from pydantic import BaseModel, ConfigDict
 
 LOG_VERSION = 1
 
-RecordType = Literal["meta", "start", "audio", "skip", "partial", "segment", "delta", "eos", "error", "cancelled"]
+RecordType = Literal[
+    "meta", "start", "audio", "skip", "partial", "segment", "cut", "delta", "eos", "error", "cancelled"
+]
+    "meta", "start", "audio", "skip", "partial", "segment", "cut", "delta", "eos", "error", "cancelled"
+]
 RECORD_TYPES: frozenset[str] = frozenset(get_args(RecordType))
 TERMINAL: frozenset[str] = frozenset({"eos", "error", "cancelled"})
 
@@ -60,6 +65,37 @@ class AudioHeaders(_Headers):
     """Worker that made it."""
     engine: str
     """Engine that made it: a fallback is labelled."""
+
+
+class TranscriptMeta(_Headers):
+    """Headers of a transcript's `meta` record."""
+
+    v: int = LOG_VERSION
+    kind: Literal["stt"] = "stt"
+    model: str
+    language: str | None
+    """As asked for; None: detected, see `segment`."""
+    task: str
+    title: str
+    created: int
+
+
+class SegmentHeaders(_Headers):
+    """Headers of a `segment` record: what was heard in one piece of the recording. All times are ms from its start."""
+
+    i: int
+    start: int
+    end: int
+    t: str
+    language: str
+    segments: list[dict[str, Any]]
+    """Sentences or so: start, end, text, and avg_logprob, no_speech_prob, compression_ratio, temperature of Whisper."""
+    words: list[dict[str, Any]] = []
+    """start, end, word, probability; empty unless asked for."""
+    g: int
+    a: int
+    w: str
+    engine: str
 
 
 class SkipHeaders(_Headers):

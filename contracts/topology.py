@@ -5,6 +5,7 @@ from __future__ import annotations
 from contracts.units import Lane
 
 DEFAULT_SPEECH_MODEL = "kokoro"
+DEFAULT_HEARING_MODEL = "whisper"
 
 MAX_ATTEMPTS = 5
 """A unit handed out this often without a verdict is dead: with 1 % of attempts lost, one innocent unit in 10**10."""
@@ -21,6 +22,21 @@ DEAD_DELIVERY_LIMIT = 1_000_000
 def speech_lane(model: str) -> Lane:
     """The lane of a speech model. Workers of one lane can do all of its units."""
     return Lane("tts") if model == DEFAULT_SPEECH_MODEL else Lane(f"tts.{model}")
+
+
+def transcript_lane(model: str) -> Lane:
+    """The lane of a hearing model."""
+    return Lane("stt") if model == DEFAULT_HEARING_MODEL else Lane(f"stt.{model}")
+
+
+def cut_lane(lane: Lane) -> Lane:
+    """Where recordings are cut for a lane of transcripts: a worker does both, and one does not wait for the other."""
+    return Lane(f"{lane}.cut")
+
+
+def cut_job(job: str) -> str:
+    """The log of the cutting of a transcript's recording; not readable through the front."""
+    return f"{job}-cut"
 
 
 def queue_name(lane: Lane) -> str:
