@@ -19,9 +19,7 @@ LOG_VERSION = 1
 
 RecordType = Literal[
     "meta", "start", "audio", "skip", "partial", "segment", "cut", "delta", "eos", "error", "cancelled"
-]
-    "meta", "start", "audio", "skip", "partial", "segment", "cut", "delta", "eos", "error", "cancelled"
-]
+]  # fmt: skip
 RECORD_TYPES: frozenset[str] = frozenset(get_args(RecordType))
 TERMINAL: frozenset[str] = frozenset({"eos", "error", "cancelled"})
 

@@ -22,14 +22,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from contracts.errors import BrokerUnavailable, EngineError, EngineStopped, StoreUnavailable
+from contracts.errors import BrokerUnavailable, EngineError, EngineStopped, StoreUnavailable, Unavailable
 from contracts.jobs import Receipt, WorkerInfo
 from contracts.ports import Assignment, Claim, Committed, Delivery, LogWriter, Output, Scheduler, TicketSource
 from contracts.records import to_json
 from contracts.units import Lane, Unit
 from workers import metrics
-from workers.engine import EngineInfo, UnitRequest
-from workers.engine_process import EngineProcess
+from workers.engine import EngineInfo
+from workers.renderer import Renderer
 from workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -63,11 +63,11 @@ class Shell:
 
     def __init__(  # noqa: PLR0913  the parts of a worker
         self, worker: str, lane: Lane, settings: WorkerSettings, *,
-        log: LogWriter, scheduler: Scheduler, source: TicketSource, engine: EngineProcess, info: EngineInfo,
+        log: LogWriter, scheduler: Scheduler, source: TicketSource, renderer: Renderer, info: EngineInfo,
     ) -> None:  # fmt: skip
         self._worker, self._lane, self._settings = worker, lane, settings
         self._log, self._scheduler, self._source = log, scheduler, source
-        self._engine, self._info = engine, info
+        self._renderer, self._info = renderer, info
         self._lease_ms = round(settings.lease_s * 1000)
         self._in_flight: list[_InFlight] = []
         self._draining = asyncio.Event()
@@ -178,6 +178,7 @@ class Shell:
             else:
                 output = await self._render(claim, task, held)
             committed = await self._commit(unit, output)
+            await self._patiently(lambda: self._renderer.settled(unit, output, committed))
             done_ms = output.duration_ms if committed.verdict in ("OK", "STAGED") else None
             self._release(unit, done_ms, f"{output.type} {committed.verdict}")
             if committed.finished:
@@ -195,12 +196,13 @@ class Shell:
         return True
 
     async def _render(self, claim: Claim, task: Assignment, held: _InFlight) -> Output:
-        request = UnitRequest(claim.unit.index, task.text, task.recipe, alone=self._alone(held))
+        unit, alone = claim.unit, self._alone(held)
         with metrics.RENDER_SECONDS.time():
-            output = await self._engine.render(request, held.stop)
-        metrics.ENGINE_STARTS.set(self._engine.starts)
-        if output.gen_ms > 0:
-            at_once = 1 if request.alone else self._info.slots
+            output = await self._patiently(
+                lambda: self._renderer.render(unit, task, alone=alone, stop=held.stop), Unavailable
+            )
+        if output.gen_ms > 0 and output.duration_ms > 0:
+            at_once = 1 if alone else self._info.slots
             measured = at_once * output.duration_ms / output.gen_ms
             self._xrt += XRT_WEIGHT * (measured - self._xrt)
             metrics.XRT.set(self._xrt)
@@ -263,13 +265,13 @@ class Shell:
         logger.info("job finished", extra={"receipt": to_json(receipt.model_dump()).decode()})
         await self._source.reply(task.reply_to, receipt)
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, call: Callable[[], Awaitable[T]], awaited: type[Unavailable] = StoreUnavailable) -> T:
         """Repeat a call until the store answers: what is held stays held, and nothing that was rendered is lost."""
         pause, longest = RETRY_S
         while True:
             try:
                 return await call()
-            except StoreUnavailable as exc:
+            except awaited as exc:
                 logger.warning("store does not answer", extra={"error": str(exc)})
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)

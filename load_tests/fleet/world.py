@@ -24,6 +24,7 @@ from producer_api.dispatch import Dispatch
 from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
 from workers.engine import EngineInfo, UnitRequest
+from workers.renderer import EngineRenderer
 from workers.settings import WorkerSettings
 from workers.shell import Shell
 
@@ -158,7 +159,7 @@ async def world(
         shells.append(
             Shell(
                 f"w{n}", LANE, settings, log=store.log_writer, scheduler=store.scheduler, source=source,
-                engine=WaitingEngine(xrt), info=info,  # type: ignore[arg-type]
+                renderer=EngineRenderer(WaitingEngine(xrt)), info=info,
             )
         )  # fmt: skip
     try:

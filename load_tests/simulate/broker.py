@@ -182,6 +182,14 @@ class Source:
         await self.travel()
         self.broker.receipts.append(receipt)
 
+    async def publish(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
+        """See TicketSource.publish."""
+        del lane
+        await self.travel()
+        if self.broker.away:
+            raise BrokerUnavailable("away")
+        await self.broker.publish(tickets)
+
     async def bury(self, lane: Lane, unit: Unit, reason: str) -> None:
         """See TicketSource.bury."""
         del lane, reason

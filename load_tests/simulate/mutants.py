@@ -105,12 +105,12 @@ MUTANTS = (
     ),
     Mutant(
         "COMMIT does not renew retention",
-        Mutation("commit.lua", "redis.call('PEXPIRE', KEYS[1], ttl)", ""),
+        Mutation("commit.lua", "keep(KEYS, ttl)", ""),
         Mutation("log.py", 'now + row["ttl"],\n', 'row["expires"],\n'),
     ),
     Mutant(
         "OPEN sets no retention",
-        Mutation("open.lua", "redis.call('PEXPIRE', KEYS[1], ttl)", ""),
+        Mutation("open.lua", "keep(KEYS, tonumber(ARGV[9]))", ""),
         Mutation("log.py", "now, log.ttl_ms, now + log.ttl_ms,", "now, log.ttl_ms, now + 10**12,"),
     ),
     Mutant(
@@ -126,7 +126,7 @@ MUTANTS = (
     Mutant(
         "CANCEL leaves what is staged",
         Mutation("cancel.lua", "redis.call('DEL', KEYS[3], KEYS[4])", ""),
-        Mutation("log.py", 'db.execute("DELETE FROM staged WHERE job=?", (job,))', ""),
+        Mutation("log.py", 'for table in ("staged", "units"):', 'for table in ("units",):'),
     ),
     Mutant(
         "CANCEL writes no terminal record",

@@ -21,8 +21,8 @@ from fakeredis import FakeAsyncRedis, FakeServer
 from redis.asyncio import Redis
 
 from contracts.adapters import Store
-from contracts.adapters.redis import RedisLog, RedisScheduler
-from contracts.adapters.sqlite import Database, SqliteLog, SqliteScheduler
+from contracts.adapters.redis import RedisBlobs, RedisLog, RedisScheduler
+from contracts.adapters.sqlite import Database, SqliteBlobs, SqliteLog, SqliteScheduler
 from contracts.adapters.sqlite.database import connect
 from contracts.ports import LogReader
 from contracts.topology import LANE_KEYS, lane_key, log_keys
@@ -106,7 +106,7 @@ async def simulated_store(kind: Kind, rng: random.Random, mutation: Mutation | N
         server.script_cache.clear()
         client = _Client(server, rng, mutation)
         log = RedisLog(client, NAMESPACE)
-        store = Store(log, log, RedisScheduler(client, client, NAMESPACE), ())
+        store = Store(log, log, RedisScheduler(client, client, NAMESPACE), RedisBlobs(client, NAMESPACE), ())
         whole = FakeAsyncRedis(server=server)
         yield SimulatedStore(store, RedisLog(whole, NAMESPACE), server=client)
         await whole.aclose()
@@ -118,7 +118,7 @@ async def simulated_store(kind: Kind, rng: random.Random, mutation: Mutation | N
         database = Database(file)
         log_class, scheduler_class = _sqlite_classes(mutation)
         sqlite_log = log_class(database)
-        store = Store(sqlite_log, sqlite_log, scheduler_class(database), (database,))
+        store = Store(sqlite_log, sqlite_log, scheduler_class(database), SqliteBlobs(database), (database,))
         yield SimulatedStore(store, sqlite_log, file=file)
         await database.close()
 

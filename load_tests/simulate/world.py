@@ -21,7 +21,7 @@ from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
 from producer_api.janitor import Janitor
 from workers.engine import EngineInfo
-from workers.engine_process import EngineProcess
+from workers.renderer import EngineRenderer
 from workers.settings import WorkerSettings
 from workers.shell import Shell
 
@@ -75,7 +75,7 @@ class World:
         store = self.stored.store
         return Store(
             cast(LogWriter, gate(store.log_writer)), cast(LogReader, gate(store.log_reader)),
-            cast(Scheduler, gate(store.scheduler)), (),
+            cast(Scheduler, gate(store.scheduler)), store.blobs, (),
         )  # fmt: skip
 
     async def keep_front(self) -> None:
@@ -117,7 +117,7 @@ class World:
             engine = Engine(process, self.faults, self.witness.evidence, self.plan.failing)
             shell = Shell(
                 process.name, LANE, settings, log=store.log_writer, scheduler=store.scheduler, source=source,
-                engine=cast(EngineProcess, engine), info=info,
+                renderer=EngineRenderer(engine), info=info,
             )  # fmt: skip
             self.shells.append(shell)
             work = process.start(shell.run())

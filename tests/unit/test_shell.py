@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from contracts.ports import Claim, Delivery, NewLog, Output, Work
 from contracts.topology import MAX_ATTEMPTS
 from contracts.units import Lane, Unit
 from workers.engine import EngineInfo, UnitRequest
+from workers.renderer import EngineRenderer
 from workers.settings import WorkerSettings
 from workers.shell import Shell
 
@@ -86,6 +87,9 @@ class Source:
         while True:
             yield await self.cancels.get()
 
+    async def publish(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
+        raise NotImplementedError
+
     async def bury(self, lane: Lane, unit: Unit, reason: str) -> None:
         self.buried.append(unit)
 
@@ -136,8 +140,8 @@ async def bench(
     source, engine = Source(), Engine(script)
     given = WorkerSettings(store=address.store, broker="", **{"idle_poll_s": 60, **settings})
     shell = Shell(
-        "w1", LANE, given, log=store.log_writer, scheduler=store.scheduler, source=source, engine=engine,  # type: ignore[arg-type]
-        info=replace(INFO, slots=slots),
+        "w1", LANE, given, log=store.log_writer, scheduler=store.scheduler, source=source,
+        renderer=EngineRenderer(engine), info=replace(INFO, slots=slots),
     )  # fmt: skip
     running = asyncio.create_task(shell.run())
     try:
