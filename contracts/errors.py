@@ -23,6 +23,15 @@ Facts are attributes; nobody parses messages.
 
 from __future__ import annotations
 
+PROBLEM_PREFIX = "urn:castline:problem:"
+
+
+def problem(slug: str, status: int, detail: str, *, field: str = "") -> dict[str, str | int]:
+    """RFC 9457 members. field: dotted path of the culprit, where there is one."""
+    title = slug.replace("-", " ").capitalize()
+    members = {"type": PROBLEM_PREFIX + slug, "title": title, "status": status, "detail": detail}
+    return {**members, "field": field} if field else members
+
 
 class CastlineError(Exception):
     """Root of the tree."""
@@ -41,6 +50,11 @@ class BadInput(CastlineError):
         super().__init__(detail)
         self.detail = detail
         self.field = field
+
+    @property
+    def problem(self) -> dict[str, str | int]:
+        """RFC 9457 members: the body of a response, or the headers of an `error` record."""
+        return problem(self.slug, self.status, self.detail, field=self.field)
 
 
 class BadAudio(BadInput):

@@ -129,3 +129,8 @@ def log_keys(namespace: str, job: str) -> dict[str, str]:
 def blob_key(namespace: str, name: str) -> str:
     """HASH part -> bytes."""
     return f"{namespace}b:{{{name}}}"
+
+
+def blob_of(job: str, epoch: str) -> str:
+    """Name of the blob that has the pieces of a transcript; part = index of the unit."""
+    return f"{job}.{epoch}"

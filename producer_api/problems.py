@@ -13,18 +13,18 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from contracts import errors
 from contracts.errors import BadInput, CastlineError, TooBusy, Unavailable, UnknownLog
 
 logger = logging.getLogger(__name__)
 
-TYPE_PREFIX = "urn:castline:problem:"
 MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
     """RFC 9457. `field`: dotted path of the culprit, where there is one."""
 
-    type: str = Field(examples=[TYPE_PREFIX + "unknown-voice"])
+    type: str = Field(examples=[errors.PROBLEM_PREFIX + "unknown-voice"])
     title: str = Field(examples=["Unknown voice"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["Voice 'af_nobody': no such voice; GET /v1/voices lists them."])
@@ -33,14 +33,7 @@ class Problem(BaseModel):
 
 def problem(slug: str, status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None) -> Response:
     """A problem response."""
-    content: dict[str, Any] = {
-        "type": TYPE_PREFIX + slug,
-        "title": slug.replace("-", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-    }
-    if field:
-        content["field"] = field
+    content = errors.problem(slug, status, detail, field=field)
     # ASCII: a lone surrogate in a message would not encode otherwise
     return Response(json.dumps(content, ensure_ascii=True), status, headers, MEDIA_TYPE)
 
@@ -76,14 +69,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, exc: RequestValidationError) -> Response:
-        errors = exc.errors()
-        first = errors[0]
+        found = exc.errors()
+        first = found[0]
         if first["loc"] == ("body",) and "json" not in request.headers.get("content-type", "json"):
             return problem("unsupported-media-type", 415, "Send the body as JSON, with Content-Type: application/json.")
         if first["type"] == "json_invalid":
             return problem("invalid-json", 400, f"The body is not JSON: {first.get('ctx', {}).get('error', '')}.")
         path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+        more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
         return problem("invalid-request", 422, f"{path or 'body'}: {first['msg']}{more}.", field=path)
 
     @app.exception_handler(HTTPException)

@@ -21,7 +21,7 @@ class Renderer(Protocol):
         """
         ...
 
-    async def settled(self, unit: Unit, output: Output, committed: Committed) -> None:
+    async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:
         """The log has decided. Called again after Unavailable; may be called again after a crash, or never."""
         ...
 
@@ -48,5 +48,5 @@ class EngineRenderer:
         metrics.ENGINE_STARTS.set(self._engine.starts)
         return output
 
-    async def settled(self, unit: Unit, output: Output, committed: Committed) -> None:
+    async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:
         """See Renderer.settled: the record is all there is."""

@@ -178,7 +178,7 @@ class Shell:
             else:
                 output = await self._render(claim, task, held)
             committed = await self._commit(unit, output)
-            await self._patiently(lambda: self._renderer.settled(unit, output, committed))
+            await self._patiently(lambda: self._renderer.settled(unit, task, output, committed))
             done_ms = output.duration_ms if committed.verdict in ("OK", "STAGED") else None
             self._release(unit, done_ms, f"{output.type} {committed.verdict}")
             if committed.finished:

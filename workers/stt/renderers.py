@@ -1,0 +1,119 @@
+"""The two kinds of unit of a transcript: the recording is cut into pieces, and each piece is heard.
+
+A transcript's log is opened empty; the one unit of its `-cut` log says where the recording is. Whoever claims that
+unit adds a unit per piece to the transcript as it cuts, so that the first is heard while the rest is cut. The same
+recording gives the same pieces: a cut that is done again, after a crash, adds what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+from pathlib import Path
+
+from contracts.adapters import Store
+from contracts.errors import BadAudio, BadInput, BrokerUnavailable
+from contracts.jobs import CutOrder, PieceOrder, Ticket
+from contracts.ports import Assignment, Committed, Output, TicketSource, Work
+from contracts.topology import blob_of
+from contracts.units import Lane, Unit
+from workers import metrics
+from workers.engine import Piece, UnitRequest
+from workers.engine_process import EngineProcess
+
+logger = logging.getLogger(__name__)
+
+
+class PieceRenderer:
+    """A piece becomes a `segment`; its audio is forgotten with that."""
+
+    def __init__(self, store: Store, engine: EngineProcess) -> None:
+        self._blobs = store.blobs
+        self._engine = engine
+
+    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
+        """See Renderer.render."""
+        body = await self._blobs.get(blob_of(unit.job, unit.epoch), unit.index)
+        if body is None:
+            return Output("skip", {"i": unit.index, "t": "", "reason": "its audio has expired"})
+        output = await self._engine.render(UnitRequest(unit.index, task.text, task.recipe, alone, body), stop)
+        metrics.ENGINE_STARTS.set(self._engine.starts)
+        return output
+
+    async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:  # noqa: ARG002
+        """See Renderer.settled."""
+        if committed.finished:
+            await self._blobs.drop(blob_of(unit.job, unit.epoch))
+        else:
+            await self._blobs.drop(blob_of(unit.job, unit.epoch), unit.index)
+
+
+class CutRenderer:
+    """A recording becomes units of its transcript. lane: where those are heard."""
+
+    def __init__(self, store: Store, engine: EngineProcess, source: TicketSource, lane: Lane) -> None:
+        self._log, self._scheduler, self._blobs = store.log_writer, store.scheduler, store.blobs
+        self._engine, self._source, self._lane = engine, source, lane
+
+    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:  # noqa: ARG002  it has a thread of its own
+        """See Renderer.render."""
+        order = CutOrder.model_validate_json(task.text)
+        try:
+            return await self._cut(order, task, stop)
+        except BadInput as exc:
+            logger.info("recording refused", extra={"job": order.job, "error": exc.detail})
+            await self._log.fail(order.job, order.epoch, exc.problem)
+            return Output("skip", {"i": unit.index, "t": "", "reason": exc.detail})
+
+    async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:  # noqa: ARG002
+        """See Renderer.settled. A cut that was given up ends the transcript, unless it has ended already."""
+        if output.type == "skip":
+            order = CutOrder.model_validate_json(task.text)
+            await self._log.fail(order.job, order.epoch, BadAudio("The recording could not be cut.").problem)
+            await self._blobs.drop(order.blob)
+
+    async def _cut(self, order: CutOrder, task: Assignment, stop: asyncio.Event) -> Output:
+        count = before_ms = 0
+        with tempfile.TemporaryDirectory(prefix="castline-") as directory:
+            path = Path(directory) / "recording"
+            await self._fetch(order, path)
+            async with contextlib.aclosing(self._engine.cut(str(path), task.recipe, stop)) as cutting:
+                async for piece in cutting:
+                    if isinstance(piece, Output):
+                        await self._log.grow(order.job, order.epoch, count, [], close=True)
+                        await self._blobs.drop(order.blob)
+                        return piece
+                    if not await self._add(order, count, before_ms, piece):
+                        return Output("skip", {"i": 0, "t": "", "reason": "the transcript was cancelled"})
+                    count, before_ms = count + 1, before_ms + piece.end_ms - piece.start_ms
+        raise AssertionError("a cut ends with what it came to")
+
+    async def _fetch(self, order: CutOrder, path: Path) -> None:
+        """Raises BadAudio if the recording has expired."""
+        with path.open("wb") as file:
+            for part in range(order.parts):
+                body = await self._blobs.get(order.blob, part)
+                if body is None:
+                    raise BadAudio("The recording has expired before it was cut.")
+                file.write(body)
+
+    async def _add(self, order: CutOrder, index: int, before_ms: int, piece: Piece) -> bool:
+        """One more unit; False if the transcript is gone."""
+        job, epoch = order.job, order.epoch
+        await self._blobs.put(blob_of(job, epoch), {index: piece.body}, order.ttl_ms)
+        text = PieceOrder(start=piece.start_ms, end=piece.end_ms, language=piece.language).model_dump_json()
+        grown = await self._log.grow(job, epoch, index, [text], close=False)
+        if grown.verdict == "GONE":
+            await self._blobs.drop(blob_of(job, epoch))
+            return False
+        length_ms = piece.end_ms - piece.start_ms
+        await self._scheduler.submit(
+            self._lane, Work(job, epoch, order.client, order.job_class, [length_ms], index, before_ms)
+        )
+        try:
+            await self._source.publish(self._lane, [Ticket(job=job, epoch=epoch, index=index)])
+        except BrokerUnavailable as exc:
+            logger.warning("ticket not published; an idle poll finds its unit", extra={"error": str(exc)})
+        return True
