@@ -28,7 +28,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class UnitRequest:
-    """One unit to render. recipe: as in contracts.jobs; alone: it is to have the whole engine.
+    """One unit to render. recipe: as in contracts.jobs; alone: it is to have the whole engine; body: audio to be heard.
 
     A unit that is not alone may be rendered beside others, at a lower speed and a higher total.
     """
@@ -37,6 +37,7 @@ class UnitRequest:
     text: str
     recipe: Mapping[str, Any]
     alone: bool
+    body: bytes = b""
 
 
 class Engine(Protocol):

@@ -109,7 +109,7 @@ class Assignment:
 class Output:
     """What a worker commits for one unit. duration_ms and gen_ms are summed into the log's totals."""
 
-    type: Literal["audio", "skip"]
+    type: Literal["audio", "segment", "skip"]
     headers: Mapping[str, Any]
     body: bytes = b""
     duration_ms: int = 0
