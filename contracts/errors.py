@@ -2,6 +2,7 @@
 
 CastlineError
 ├── BadInput              the caller's fault; carries the problem type, HTTP status and field
+│   ├── BadAudio          no audio in it that can be decoded, or too much
 │   ├── NothingToSpeak    no letter, digit or symbol in the text
 │   ├── TextTooLong       over the configured bound
 │   └── UnknownVoice      no such voice, or a malformed mix
@@ -40,6 +41,15 @@ class BadInput(CastlineError):
         super().__init__(detail)
         self.detail = detail
         self.field = field
+
+
+class BadAudio(BadInput):
+    """Audio that can not be heard: empty, damaged, no audio at all, or over a bound."""
+
+    slug = "bad-audio"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, field="file")
 
 
 class NothingToSpeak(BadInput):
