@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import av
 import numpy as np
@@ -81,13 +81,13 @@ def _samples(path: Path, max_s: float) -> Iterator[Samples]:
             yield from _heard(container, container.streams.audio[0], max_s)
 
 
-def _refuse(url: str, _flags: int, _options: Any) -> Any:
+def _refuse(url: str, _flags: int, _options: object) -> NoReturn:
     raise PermissionError(f"an upload names another file: {url!r}")
 
 
 def _heard(container: av.container.InputContainer, stream: av.AudioStream, max_s: float) -> Iterator[Samples]:
     """Resampled parts, with silence where the timestamps say that something is missing."""
-    start = 0.0 if container.start_time is None else container.start_time / av.time_base
+    start = (container.start_time or 0) / av.time_base
     mixer = _Mixer()
     made = 0  # samples
     for frame in _frames(container, stream):
@@ -128,7 +128,7 @@ def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> I
             damaged += 1
             continue
         for frame in frames:
-            if isinstance(frame, av.AudioFrame) and frame.samples:
+            if frame.samples:
                 yield frame
     if damaged:
         logger.info("damaged packets were left out", extra={"packets": damaged})
