@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ctranslate2  # type: ignore[import-untyped]
 import faster_whisper  # type: ignore[import-untyped]
@@ -15,7 +15,7 @@ import numpy as np
 
 from contracts.errors import BadInput, EngineStopped, Misconfigured, ModelMissing
 from workers.stt.engines.silero import Silero, load_session
-from workers.stt.hearing import SAMPLE_RATE, Activity, Heard, HearOptions, Samples, Segment, Task, Word
+from workers.stt.hearing import PER_MS, SAMPLE_RATE, Activity, Heard, HearOptions, Samples, Segment, Task, Word
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,12 @@ PROBE_S = 28
 """Seconds of audio the probe stands for: a full piece."""
 PROBE_TOKENS = 96
 """What 28 s of read speech come to (3.4 tokens per second)."""
+UNHEARD_MS = 2_500
+"""A rest that is longer and has no text is heard again: pauses in a piece last up to 3 s, most of them far less."""
+_PARTS = 4
 _LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+_Timed = TypeVar("_Timed", Segment, Word)
 
 
 class FasterWhisper:
@@ -122,8 +127,25 @@ class FasterWhisper:
         return str(language), float(probability)
 
     def transcribe(self, samples: Samples, options: HearOptions, stop: threading.Event) -> Heard:
-        """As HearingEngine. `stop` is seen between windows: a piece has one, seldom two."""
+        """As HearingEngine. `stop` is seen between windows: a piece has one, seldom two.
+
+        A piece ends with speech, but Whisper sometimes ends its text early, at a change of voice or style: then the
+        rest is heard by itself.
+        """
         self.check(options.language, options.task)
+        heard = Heard("", options.language, ())
+        offset_ms = 0
+        for _ in range(_PARTS):
+            rest = samples[offset_ms * PER_MS :]
+            part = self._hear(rest, options, stop)
+            heard = _joined(heard, part, offset_ms)
+            until_ms = part.segments[-1].end_ms if part.segments else 0
+            offset_ms += until_ms
+            if until_ms == 0 or rest.size // PER_MS - until_ms <= UNHEARD_MS:
+                break
+        return heard
+
+    def _hear(self, samples: Samples, options: HearOptions, stop: threading.Event) -> Heard:
         found, _ = self._whisper.transcribe(
             samples, language=options.language, task=options.task, beam_size=self._beam,
             initial_prompt=options.prompt or None, hotwords=options.hotwords or None,
@@ -131,31 +153,40 @@ class FasterWhisper:
             # A piece is cut out already, and what was wrong in one window must not be carried into the next.
             vad_filter=False, condition_on_previous_text=False,
         )  # fmt: skip
-        return _heard(found, options, stop)
+        segments: list[Segment] = []
+        words: list[Word] = []
+        texts: list[str] = []
+        for one in found:  # computed as they are taken
+            if stop.is_set():
+                raise EngineStopped("stopped")
+            texts.append(one.text)
+            segments.append(_segment(one))
+            words += [Word(_ms(w.start), _ms(w.end), w.word, float(w.probability)) for w in one.words or ()]
+        return Heard("".join(texts).strip(), options.language, tuple(segments), tuple(words))
 
 
-def _heard(found: Iterable[Any], options: HearOptions, stop: threading.Event) -> Heard:
-    """Raises EngineStopped. found: segments of faster-whisper, computed as they are taken."""
-    segments: list[Segment] = []
-    words: list[Word] = []
-    texts: list[str] = []
-    for segment in found:
-        if stop.is_set():
-            raise EngineStopped("stopped")
-        texts.append(segment.text)
-        segments.append(
-            Segment(
-                _ms(segment.start),
-                _ms(segment.end),
-                segment.text.strip(),
-                float(segment.avg_logprob),
-                float(segment.no_speech_prob),
-                float(segment.compression_ratio),
-                float(segment.temperature or 0.0),
-            )  # fmt: skip
-        )
-        words += [Word(_ms(w.start), _ms(w.end), w.word, float(w.probability)) for w in segment.words or ()]
-    return Heard("".join(texts).strip(), options.language, tuple(segments), tuple(words))
+def _segment(one: Any) -> Segment:  # noqa: ANN401  the library has no types
+    return Segment(
+        start_ms=_ms(one.start),
+        end_ms=_ms(one.end),
+        text=one.text.strip(),
+        avg_logprob=float(one.avg_logprob),
+        no_speech_prob=float(one.no_speech_prob),
+        compression_ratio=float(one.compression_ratio),
+        temperature=float(one.temperature or 0.0),
+    )
+
+
+def _joined(heard: Heard, more: Heard, offset_ms: int) -> Heard:
+    def later(part: _Timed) -> _Timed:
+        return dataclasses.replace(part, start_ms=part.start_ms + offset_ms, end_ms=part.end_ms + offset_ms)
+
+    return Heard(
+        text=f"{heard.text} {more.text}".strip(),
+        language=more.language,
+        segments=heard.segments + tuple(later(s) for s in more.segments),
+        words=heard.words + tuple(later(w) for w in more.words),
+    )
 
 
 def _ms(seconds: float) -> int:
