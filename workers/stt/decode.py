@@ -82,7 +82,8 @@ def _samples(path: Path, max_s: float) -> Iterator[Samples]:
 
 
 def _refuse(url: str, _flags: int, _options: object) -> NoReturn:
-    raise PermissionError(f"an upload names another file: {url!r}")
+    logger.warning("an upload names another file", extra={"url": url})
+    raise BadAudio("The file is a list of other files; send the audio itself.")
 
 
 def _heard(container: av.container.InputContainer, stream: av.AudioStream, max_s: float) -> Iterator[Samples]:
