@@ -66,8 +66,8 @@ def test_sixteen_bit_mono_is_itself(heard: Heard) -> None:
     [
         ("flac", "flac", 44_100), ("mp3", "libmp3lame", 44_100), ("ogg", "libopus", 48_000),
         ("webm", "libopus", 48_000), ("mp4", "aac", 44_100), ("matroska", "flac", 16_000), ("mpegts", "aac", 48_000),
-        ("aiff", "pcm_s16be", 22_050), ("wav", "pcm_mulaw", 8_000), ("wav", "pcm_s24le", 48_000), ("adts", "aac", 24_000),
-        ("caf", "pcm_f32le", 32_000),
+        ("aiff", "pcm_s16be", 22_050), ("wav", "pcm_mulaw", 8_000), ("wav", "pcm_s24le", 48_000),
+        ("adts", "aac", 24_000), ("caf", "pcm_f32le", 32_000),
     ],
 )  # fmt: skip
 def test_containers(heard: Heard, container: str, codec: str, rate: int) -> None:
