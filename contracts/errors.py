@@ -2,7 +2,7 @@
 
 CastlineError
 ├── BadInput              the caller's fault; carries the problem type, HTTP status and field
-│   ├── BadAudio          a recording that holds nothing libav can decode
+│   ├── BadAudio          no audio in it that can be decoded, or too much
 │   ├── NothingToSpeak    no letter, digit or symbol in the text
 │   ├── TextTooLong       over the configured bound
 │   └── UnknownVoice      no such voice, or a malformed mix
@@ -29,8 +29,10 @@ PROBLEM_PREFIX = "urn:castline:problem:"
 def problem(slug: str, status: int, detail: str, *, field: str = "") -> dict[str, str | int]:
     """RFC 9457 members. field: dotted path of the culprit, where there is one."""
     title = slug.replace("-", " ").capitalize()
-    members = {"type": PROBLEM_PREFIX + slug, "title": title, "status": status, "detail": detail}
-    return {**members, "field": field} if field else members
+    members: dict[str, str | int] = {"type": PROBLEM_PREFIX + slug, "title": title, "status": status, "detail": detail}
+    if field:
+        members["field"] = field
+    return members
 
 
 class CastlineError(Exception):
@@ -58,7 +60,7 @@ class BadInput(CastlineError):
 
 
 class BadAudio(BadInput):
-    """A recording that can not be decoded, or is over a bound."""
+    """Audio that can not be heard: empty, damaged, no audio at all, or over a bound."""
 
     slug = "bad-audio"
 

@@ -65,9 +65,20 @@ class Engine(Protocol):
         ...
 
 
+class Cutting(Protocol):
+    """Pieces of one file, as they are cut. Raises BadAudio or EngineStopped."""
+
+    duration_ms: int
+    """Of the whole file, once it is through."""
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Once."""
+        ...
+
+
 class CuttingEngine(Engine, Protocol):
     """An engine that can cut a recording into units."""
 
-    def cut(self, path: str, recipe: Mapping[str, Any], stop: threading.Event) -> Iterator[Piece]:
-        """Pieces of the file, in order; the same file gives the same pieces. Raises BadAudio or EngineStopped."""
+    def cut(self, path: str, recipe: Mapping[str, Any], stop: threading.Event) -> Cutting:
+        """Pieces of the file, in order; the same file gives the same pieces. Raises BadInput or EngineStopped."""
         ...

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from contracts.errors import BadAudio, CastlineError, EngineStopped
+from contracts.errors import BadInput, CastlineError, EngineStopped
 from contracts.ports import Output
 from workers import wire
 from workers.engine import CuttingEngine, Engine, UnitRequest
@@ -78,27 +78,27 @@ class _Server:
         started = time.monotonic()
         engine: CuttingEngine = self._engine  # type: ignore[assignment]  # only those that can are asked to
         credit = self._credits[key]
-        count = end_ms = 0
+        count = 0
         try:
-            for piece in engine.cut(path, recipe, stop):
+            cutting = engine.cut(path, recipe, stop)
+            for count, piece in enumerate(cutting, 1):  # noqa: B007  (it is used behind the loop)
                 while not credit.acquire(timeout=LOOK_S):
                     if stop.is_set():
                         raise EngineStopped("stopped")
-                count, end_ms = count + 1, piece.end_ms
-                head = {"start_ms": piece.start_ms, "end_ms": end_ms, "language": piece.language}
+                head = {"start_ms": piece.start_ms, "end_ms": piece.end_ms, "language": piece.language}
                 self._send({"op": "piece", "key": key, **head}, piece.body)
         finally:
             del self._credits[key]
         gen_ms = round(1000 * (time.monotonic() - started))
-        return Output("cut", {"i": 0, "t": "", "units": count, "end": end_ms, "g": gen_ms}, b"", 0, gen_ms)
+        return Output("cut", {"i": 0, "t": "", "units": count, "end": cutting.duration_ms, "g": gen_ms}, b"", 0, gen_ms)
 
     def _answer(self, key: int, work: Callable[[threading.Event], Output]) -> None:
         try:
             output = work(self._stops[key])
         except EngineStopped:
             reply, body = {"op": "stopped", "key": key}, b""
-        except BadAudio as exc:
-            reply, body = {"op": "bad", "key": key, "error": exc.detail}, b""
+        except BadInput as exc:
+            reply, body = {"op": "bad", "key": key, "slug": exc.slug, "error": exc.detail, "field": exc.field}, b""
         except Exception as exc:
             logger.warning("unit failed", exc_info=True)
             reply, body = {"op": "failed", "key": key, "error": f"{type(exc).__name__}: {exc}"}, b""

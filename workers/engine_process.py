@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from contracts.errors import BadAudio, EngineDied, EngineError, EngineStopped, ModelMissing, UnitFailed
+from contracts.errors import BadInput, EngineDied, EngineError, EngineStopped, ModelMissing, UnitFailed
 from contracts.ports import Output
 from workers import wire
 from workers.engine import EngineInfo, Piece, UnitRequest
@@ -154,6 +154,12 @@ async def _receive(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]
     return json.loads(await reader.readexactly(head)), await reader.readexactly(body)
 
 
+def _bad_input(head: Mapping[str, Any]) -> BadInput:
+    exc = BadInput(head["error"], field=head["field"])
+    exc.slug = head["slug"]
+    return exc
+
+
 def _settle(waiting: asyncio.Future[Output], head: Mapping[str, Any], body: bytes) -> None:
     if head["op"] == "done":
         times = {"duration_ms": head["duration_ms"], "gen_ms": head["gen_ms"]}
@@ -161,6 +167,6 @@ def _settle(waiting: asyncio.Future[Output], head: Mapping[str, Any], body: byte
     elif head["op"] == "stopped":
         waiting.set_exception(EngineStopped("stopped"))
     elif head["op"] == "bad":
-        waiting.set_exception(BadAudio(head["error"]))
+        waiting.set_exception(_bad_input(head))
     else:
         waiting.set_exception(UnitFailed(head["error"]))

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from contracts.adapters import Store
-from contracts.errors import BadAudio, BadInput, BrokerUnavailable
+from contracts.errors import BadAudio, BadInput, BrokerUnavailable, UnitFailed
 from contracts.jobs import CutOrder, PieceOrder, Ticket
 from contracts.ports import Assignment, Committed, Output, TicketSource, Work
 from contracts.topology import blob_of
@@ -38,7 +38,10 @@ class PieceRenderer:
         body = await self._blobs.get(blob_of(unit.job, unit.epoch), unit.index)
         if body is None:
             return Output("skip", {"i": unit.index, "t": "", "reason": "its audio has expired"})
-        output = await self._engine.render(UnitRequest(unit.index, task.text, task.recipe, alone, body), stop)
+        try:
+            output = await self._engine.render(UnitRequest(unit.index, task.text, task.recipe, alone, body), stop)
+        except BadInput as exc:  # cut has looked at the recipe already
+            raise UnitFailed(exc.detail) from exc
         metrics.ENGINE_STARTS.set(self._engine.starts)
         return output
 

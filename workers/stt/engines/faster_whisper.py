@@ -1,0 +1,193 @@
+"""Whisper on CTranslate2 through faster-whisper: int8 on a CPU, float16 on CUDA. One model, `slots` callers at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ctranslate2  # type: ignore[import-untyped]
+import faster_whisper  # type: ignore[import-untyped]
+import numpy as np
+
+from contracts.errors import BadInput, EngineStopped, Misconfigured, ModelMissing
+from workers.stt.engines.silero import Silero, load_session
+from workers.stt.hearing import PER_MS, SAMPLE_RATE, Activity, Heard, HearOptions, Samples, Segment, Task, Word
+
+logger = logging.getLogger(__name__)
+
+COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
+PROBE_S = 28
+"""Seconds of audio the probe stands for: a full piece."""
+PROBE_TOKENS = 96
+"""What 28 s of read speech come to (3.4 tokens per second)."""
+UNHEARD_MS = 2_500
+"""A rest that is longer and has no text is heard again: pauses in a piece last up to 3 s, most of them far less."""
+_PARTS = 4
+_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+_Timed = TypeVar("_Timed", Segment, Word)
+
+
+class FasterWhisper:
+    """folder: a converted model, its name is the model's; device: cpu, cuda or auto; compute_type: "" is by device.
+
+    threads: cores of one slot; beam: width of the search at temperature 0.
+    """
+
+    name = "faster-whisper"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        compute_type: str = "",
+        slots: int = 1,
+        threads: int = 1,
+        beam: int = 5,
+    ) -> None:
+        self.model = folder.name
+        self._folder = folder
+        self._asked = device
+        self._compute_type = compute_type
+        self._slots = slots
+        self._threads = threads
+        self._beam = beam
+        self._whisper: Any = None
+        self._detector: Any = None
+
+    def load(self) -> None:
+        """As HearingEngine. A GPU that was asked for and is not there is an error, not a CPU."""
+        if not (self._folder / "model.bin").is_file():
+            raise ModelMissing(f"{self._folder} holds no model; get it with `castline models pull {self.model}`")
+        device = self._asked
+        if device == "auto":
+            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        compute_type = self._compute_type or COMPUTE_TYPES.get(device, "default")
+        try:
+            self._whisper = faster_whisper.WhisperModel(
+                str(self._folder), device=device, compute_type=compute_type,
+                cpu_threads=self._threads, num_workers=self._slots, local_files_only=True,
+            )  # fmt: skip
+        except (ValueError, RuntimeError) as exc:
+            raise Misconfigured(f"{self.model} can not be loaded on {device!r}: {exc}") from exc
+        self._detector = load_session()
+        logger.info("model is loaded", extra={"model": self.model, "compute_type": self._whisper.model.compute_type})
+
+    def devices(self) -> tuple[str, str]:
+        """(asked, active)."""
+        return self._asked, str(self._whisper.model.device)
+
+    def probe(self) -> float:
+        """As HearingEngine: one window of noise and the search for as many tokens as 28 s of speech come to."""
+        noise = np.random.default_rng(0).normal(0, 0.01, PROBE_S * SAMPLE_RATE).astype(np.float32)
+        self._search(noise, tokens=4)
+        started = time.perf_counter()
+        self._search(noise, tokens=PROBE_TOKENS)
+        return PROBE_S / (time.perf_counter() - started)
+
+    def _search(self, samples: Samples, tokens: int) -> None:
+        features = faster_whisper.audio.pad_or_trim(self._whisper.feature_extractor(samples))
+        tokenizer = faster_whisper.tokenizer.Tokenizer(
+            self._whisper.hf_tokenizer, self._whisper.model.is_multilingual, task="transcribe", language="en"
+        )
+        prompt = self._whisper.get_prompt(tokenizer, [])
+        # Without an end-of-text token to choose, the search goes on to the length that is asked for.
+        self._whisper.model.generate(
+            self._whisper.encode(features), [prompt], beam_size=self._beam, max_length=len(prompt) + tokens,
+            suppress_tokens=[tokenizer.eot],
+        )  # fmt: skip
+
+    def check(self, language: str | None, task: Task) -> None:
+        """As HearingEngine."""
+        if not self._whisper.model.is_multilingual and (language not in (None, "en") or task == "translate"):
+            raise BadInput(
+                f"Model {self.model} knows English only; it takes language en and task transcribe.",
+                field="task" if task == "translate" else "language",
+            )
+        if language is not None and language not in self._whisper.supported_languages:
+            known = ", ".join(self._whisper.supported_languages)
+            raise BadInput(
+                f"Model {self.model} does not know language {language!r}; it knows {known}.", field="language"
+            )
+
+    def activity(self) -> Activity:
+        """As HearingEngine: Silero VAD."""
+        return Silero(self._detector)
+
+    def detect_language(self, samples: Samples) -> tuple[str, float]:
+        """As HearingEngine; an English-only model says English."""
+        if not self._whisper.model.is_multilingual:
+            return "en", 1.0
+        language, probability, _ = self._whisper.detect_language(audio=samples)
+        return str(language), float(probability)
+
+    def transcribe(self, samples: Samples, options: HearOptions, stop: threading.Event) -> Heard:
+        """As HearingEngine. `stop` is seen between windows: a piece has one, seldom two.
+
+        A piece ends with speech, but Whisper sometimes ends its text early, at a change of voice or style: then the
+        rest is heard by itself.
+        """
+        self.check(options.language, options.task)
+        heard = Heard("", options.language, ())
+        offset_ms = 0
+        for _ in range(_PARTS):
+            rest = samples[offset_ms * PER_MS :]
+            part = self._hear(rest, options, stop)
+            heard = _joined(heard, part, offset_ms)
+            until_ms = part.segments[-1].end_ms if part.segments else 0
+            offset_ms += until_ms
+            if until_ms == 0 or rest.size // PER_MS - until_ms <= UNHEARD_MS:
+                break
+        return heard
+
+    def _hear(self, samples: Samples, options: HearOptions, stop: threading.Event) -> Heard:
+        found, _ = self._whisper.transcribe(
+            samples, language=options.language, task=options.task, beam_size=self._beam,
+            initial_prompt=options.prompt or None, hotwords=options.hotwords or None,
+            temperature=options.temperature or list(_LADDER), word_timestamps=options.words,
+            # A piece is cut out already, and what was wrong in one window must not be carried into the next.
+            vad_filter=False, condition_on_previous_text=False,
+        )  # fmt: skip
+        segments: list[Segment] = []
+        words: list[Word] = []
+        texts: list[str] = []
+        for one in found:  # computed as they are taken
+            if stop.is_set():
+                raise EngineStopped("stopped")
+            texts.append(one.text)
+            segments.append(_segment(one))
+            words += [Word(_ms(w.start), _ms(w.end), w.word, float(w.probability)) for w in one.words or ()]
+        return Heard("".join(texts).strip(), options.language, tuple(segments), tuple(words))
+
+
+def _segment(one: Any) -> Segment:  # noqa: ANN401  the library has no types
+    return Segment(
+        start_ms=_ms(one.start),
+        end_ms=_ms(one.end),
+        text=one.text.strip(),
+        avg_logprob=float(one.avg_logprob),
+        no_speech_prob=float(one.no_speech_prob),
+        compression_ratio=float(one.compression_ratio),
+        temperature=float(one.temperature or 0.0),
+    )
+
+
+def _joined(heard: Heard, more: Heard, offset_ms: int) -> Heard:
+    def later(part: _Timed) -> _Timed:
+        return dataclasses.replace(part, start_ms=part.start_ms + offset_ms, end_ms=part.end_ms + offset_ms)
+
+    return Heard(
+        text=f"{heard.text} {more.text}".strip(),
+        language=more.language,
+        segments=heard.segments + tuple(later(s) for s in more.segments),
+        words=heard.words + tuple(later(w) for w in more.words),
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(1_000 * float(seconds))
