@@ -5,6 +5,7 @@ CastlineError
 │   ├── BadAudio          no audio in it that can be decoded, or too much
 │   ├── NothingToSpeak    no letter, digit or symbol in the text
 │   ├── TextTooLong       over the configured bound
+│   ├── UploadTooLarge    the same of a recording
 │   └── UnknownVoice      no such voice, or a malformed mix
 ├── UnknownLog            no log of that id (never existed, or expired)
 ├── Unavailable           a server we stand on does not answer; carries retry_after_s
@@ -66,6 +67,16 @@ class BadAudio(BadInput):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, field="file")
+
+
+class UploadTooLarge(BadInput):
+    """A recording of more than `limit` bytes."""
+
+    slug = "content-too-large"
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The recording is larger than {limit:,} bytes.", field="file")
 
 
 class NothingToSpeak(BadInput):

@@ -6,6 +6,8 @@ from contracts.units import Lane
 
 DEFAULT_SPEECH_MODEL = "kokoro"
 DEFAULT_HEARING_MODEL = "whisper"
+HEARING_MODELS = (DEFAULT_HEARING_MODEL, "echo")
+"""echo: a test sound of words, made of a hash."""
 
 MAX_ATTEMPTS = 5
 """A unit handed out this often without a verdict is dead: with 1 % of attempts lost, one innocent unit in 10**10."""

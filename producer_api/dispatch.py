@@ -7,10 +7,12 @@ import logging
 import time
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from contracts import text
 from contracts.adapters import Store
 from contracts.errors import BrokerUnavailable, TooBusy
-from contracts.jobs import JobClass, SpeechRecipe, Ticket, WorkerInfo
+from contracts.jobs import JobClass, PieceOrder, SpeechRecipe, Ticket, WorkerInfo
 from contracts.ports import Backlog, LogSource, LogStatus, TicketPublisher, Work
 from contracts.units import Lane
 from producer_api import metrics
@@ -25,6 +27,8 @@ FIRST_LOOK_MS = 5_000
 """A front that dies between OPEN and SUBMIT leaves a log that stands still for so long, until a janitor looks."""
 FIRST_UNIT_MS = 2_000
 """Audio of a usual first unit, for estimates of waiting time."""
+CUT_MS = 1_000
+"""Work that cutting a recording counts as: it is needed soon."""
 BULK_WAIT_MS = 24 * 3_600_000
 
 
@@ -115,5 +119,16 @@ def lengths_ms(units: Sequence[str], recipe: SpeechRecipe) -> list[int]:
 
 def source_lengths_ms(source: LogSource) -> list[int]:
     """Estimated audio of each unit of a log that is open already; 0 for texts that are no more known."""
-    recipe = SpeechRecipe.model_validate(source.recipe)
-    return lengths_ms([source.texts.get(n, "") for n in range(source.status.total)], recipe)
+    texts = [source.texts.get(n, "") for n in range(source.status.total)]
+    if source.recipe["kind"] == "stt":
+        return [_order_ms(text) for text in texts]
+    return lengths_ms(texts, SpeechRecipe.model_validate(source.recipe))
+
+
+def _order_ms(text: str) -> int:
+    """Of a unit of a transcript, or of its cut; a unit that was heard has its words in place of the order."""
+    try:
+        order = PieceOrder.model_validate_json(text)
+    except ValidationError:
+        return CUT_MS
+    return order.end - order.start

@@ -23,6 +23,7 @@ from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
 from producer_api.janitor import Janitor
 from producer_api.settings import FrontSettings
+from producer_api.transcripts import Transcripts
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Front:
     store: Store
     publisher: TicketPublisher
     casts: Casts
+    transcripts: Transcripts
     hub: Hub
     attention: Attention
     janitor: Janitor
@@ -57,13 +59,16 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
     casts = Casts(
         store, publisher, dispatch, secret, retention_s=settings.retention_s, max_text_chars=settings.max_text_chars
     )
+    transcripts = Transcripts(
+        store, publisher, dispatch, secret, retention_s=settings.retention_s, max_upload_bytes=settings.max_upload_bytes
+    )
     cache = AudioCache(settings.cache_dir / "audio", settings.cache_bytes)
     running = (hub.run(), attention.run(), janitor.run(), _heed_receipts(publisher, hub))
     tasks = [asyncio.create_task(part) for part in running]
     for task in tasks:
         task.add_done_callback(_complain)
     try:
-        yield Front(settings, store, publisher, casts, hub, attention, janitor, cache)
+        yield Front(settings, store, publisher, casts, transcripts, hub, attention, janitor, cache)
     finally:
         for task in tasks:
             task.cancel()

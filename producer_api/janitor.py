@@ -10,9 +10,10 @@ import asyncio
 import logging
 
 from contracts.adapters import Store
-from contracts.errors import Unavailable
+from contracts.errors import BadAudio, Unavailable
 from contracts.ids import client_id
-from contracts.topology import speech_lane
+from contracts.ports import LogStatus
+from contracts.topology import HEARING_MODELS, cut_job, cut_lane, speech_lane, transcript_lane
 from contracts.units import Lane
 from contracts.voices import MODELS
 from producer_api import metrics
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 ROUND_S = 2.0
 AGAIN_MS = 30_000
 AT_ONCE = 100
+_HEARING = [transcript_lane(model) for model in HEARING_MODELS]
+LANES = (*(speech_lane(model) for model in MODELS), *_HEARING, *(cut_lane(lane) for lane in _HEARING))
 
 
 class Janitor:
@@ -37,9 +40,9 @@ class Janitor:
         """A round every ROUND_S, for as long as the process lives."""
         while True:
             await asyncio.sleep(ROUND_S)
-            for model in MODELS:
+            for lane in LANES:
                 try:
-                    await self.round(speech_lane(model))
+                    await self.round(lane)
                 except Unavailable as exc:
                     logger.info("the janitor waits", extra={"error": str(exc)})
 
@@ -51,10 +54,19 @@ class Janitor:
             status = await self._log.status(job)
             if status is None or status.state != "live":
                 ended.append(job)
-            elif status.closed and await self._scheduler.place(lane, f"{job}:{status.epoch}") is None:
+            elif not status.closed:
+                await self._look_at_cut(status)
+            elif await self._scheduler.place(lane, f"{job}:{status.epoch}") is None:
                 repaired += await self._repair(job)
         await self._scheduler.settled(lane, ended)
         return repaired
+
+    async def _look_at_cut(self, status: LogStatus) -> None:
+        """A transcript whose recording is not cut, and never will be: the front died before it had ordered that."""
+        cutting = await self._log.status(cut_job(status.job))
+        if cutting is None or cutting.epoch != status.epoch:
+            problem = BadAudio("The recording was not taken in completely; send it again.").problem
+            await self._log.fail(status.job, status.epoch, problem)
 
     async def _repair(self, job: str) -> int:
         """No unit of this live log waits or is in work: submit those that are not committed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,20 +11,22 @@ from producer_api.problems import problem
 
 
 class BodyLimit:
-    """Answers 413 once a body, announced or not, is larger than `limit` bytes."""
+    """Answers 413 once a body, announced or not, is larger than `limit` bytes; `larger` has other limits, by path."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count, pass on, refuse."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        detail = f"The body is larger than {self._limit:,} bytes."
+        limit = self._larger.get(scope["path"], self._limit)
+        detail = f"The body is larger than {limit:,} bytes."
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._limit:
+        if announced.isdigit() and int(announced) > limit:
             await problem("content-too-large", 413, detail)(scope, receive, send)
             return
         seen = 0
@@ -31,7 +35,7 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._limit:
+            if seen > limit:
                 raise HTTPException(413, detail)
             return message
 

@@ -30,6 +30,8 @@ class FrontSettings(BaseSettings):
     """A cast is kept this long after its last record."""
     max_text_chars: int = Field(default=2_000_000, ge=1)
     max_body_bytes: int = Field(default=16 << 20, ge=1024)
+    max_upload_bytes: int = Field(default=1 << 30, ge=1024)
+    """Of one recording."""
     max_wait_s: int = Field(default=1_800, ge=1)
     """New live casts are refused (503) while more than this much work of the fleet waits before them."""
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("castline"))

@@ -30,9 +30,9 @@ def webvtt(records: Iterable[Record]) -> Iterator[str]:
         if record.type == "audio":
             samples += int(record.headers["n"])
             end = max(samples // _SAMPLES_PER_MS, start + 1)  # a cue of no length is not valid
-            yield _cue(record.headers["i"], start, end, _payload(record.headers["t"]))
+            yield _cue(record.headers["i"], start, end, payload(record.headers["t"]))
         elif record.type == "skip":
-            text = f"<c.skipped>{_payload('[skipped] ' + record.headers['t'])}</c>"
+            text = f"<c.skipped>{payload('[skipped] ' + record.headers['t'])}</c>"
             yield _cue(record.headers["i"], start, start + SKIP_CUE_MS, text)
 
 
@@ -48,7 +48,7 @@ def timestamp(ms: int) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}"
 
 
-def _payload(text: str) -> str:
+def payload(text: str) -> str:
     """Wrapped, then escaped: the reader sees the character, not its escape. `-->` can not survive the escaping."""
     lines = wrap(text, LINE_COLUMNS)
     return "\n".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines)

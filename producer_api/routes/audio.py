@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Response
 from starlette.responses import FileResponse, PlainTextResponse
 
-from contracts.errors import UnknownLog
 from contracts.ports import LogStatus
 from contracts.records import Record
 from producer_api.audio import captions
 from producer_api.audio.encoders import CONTENT_TYPES
 from producer_api.audio.stream import encoded
 from producer_api.follow.live import LiveResponse, started
+from producer_api.follow.now import records_now
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
 from producer_api.routes.casts import CastId
@@ -65,29 +64,15 @@ async def _file(front: Front, status: LogStatus, fmt: FileFormat) -> Response:
     return FileResponse(path, media_type=CONTENT_TYPES[fmt], headers={"Cache-Control": "no-cache"})
 
 
-async def _records(front: Front, job: str) -> AsyncIterator[Record]:
-    """Records that are there now. Raises UnknownLog."""
-    at = 0
-    while True:
-        page = await front.store.log_reader.read(job, at)
-        if page is None:
-            raise UnknownLog(job)
-        for record in page.records:
-            yield record
-        if not page.records or page.closed:
-            return
-        at = page.next_seq
-
-
 async def _total_samples(front: Front, job: str) -> int:
-    return sum([int(r.headers["n"]) async for r in _records(front, job) if r.type == "audio"])
+    return sum([int(r.headers["n"]) async for r in records_now(front.store.log_reader, job) if r.type == "audio"])
 
 
 @router.get("/{job}/captions.vtt", summary="Captions", response_class=PlainTextResponse)
 async def get_captions(job: CastId, front: FrontDep) -> Response:
     """WebVTT: a cue per sentence that can be heard by now."""
     status = await front.casts.status(job)
-    records = [Record(r.seq, r.type, r.headers) async for r in _records(front, job)]
+    records = [Record(r.seq, r.type, r.headers) async for r in records_now(front.store.log_reader, job)]
     closed = status.state != "live"
     headers = {"Cache-Control": "public, max-age=3600" if closed else "no-cache"}
     return Response("".join(captions.webvtt(records)), 200, headers, captions.CONTENT_TYPE)

@@ -22,7 +22,7 @@ from producer_api.routes.casts import CastId
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/v1/casts", tags=["records"], responses=RESPONSES)
+router = APIRouter(tags=["records"], responses=RESPONSES)
 
 LONG_POLL_S = 20.0
 MAX_OFFSET = 2**31
