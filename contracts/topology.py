@@ -60,9 +60,9 @@ def dead_queue_name(lane: Lane) -> str:
     return f"{lane.partition('.')[0]}.dead"
 
 
-def cancel_queue_name(worker: str, connect: int) -> str:
-    """Exclusive to the worker's n-th connection (1 is the first): cancellations for it."""
-    return f"cancel.{worker}.{connect}"
+def cancel_queue_name(lane: Lane, worker: str, connect: int) -> str:
+    """Exclusive to the worker's n-th connection for a lane (1 is the first): cancellations for it."""
+    return f"cancel.{lane}.{worker}.{connect}"
 
 
 DEAD_EXCHANGE = "castline.dead"

@@ -108,6 +108,13 @@ class System:
         self.workers.append(process)
         return process
 
+    def hearer(self, engine: str = "echo", **settings: str) -> Process:
+        """Start one more hearing worker."""
+        environment = self._environment(CASTLINE_STT_ENGINE=engine, **settings)
+        process = Process("workers.stt", environment, self.directory / f"worker{len(self.workers)}.log").start()
+        self.workers.append(process)
+        return process
+
     def wait_for_workers(self, count: int) -> None:
         """Until so many are registered."""
 

@@ -241,7 +241,7 @@ class RabbitSource:
         self._connects += 1  # the queue of the connection before may live yet, and is locked
         fanout = await _cancel_exchange(self._channel, self._namespace)
         cancels = await self._channel.declare_queue(
-            f"{self._namespace}{cancel_queue_name(self._worker, self._connects)}",
+            f"{self._namespace}{cancel_queue_name(self._lane, self._worker, self._connects)}",
             exclusive=True,
             auto_delete=True,
             timeout=CALL_TIMEOUT_S,

@@ -123,7 +123,7 @@ class Stage:
 
     async def _listens(self, worker: str) -> bool:
         """Whether it takes cancellations; the watchdog may have made its connection anew."""
-        return any([await self._locked(cancel_queue_name(worker, n)) for n in range(1, 1 + MOST_CONNECTS)])
+        return any([await self._locked(cancel_queue_name(LANE, worker, n)) for n in range(1, 1 + MOST_CONNECTS)])
 
     async def _locked(self, name: str) -> bool:
         try:

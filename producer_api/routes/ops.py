@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse
 
 from contracts.errors import StoreUnavailable
-from contracts.topology import speech_lane
+from contracts.topology import HEARING_MODELS, speech_lane, transcript_lane
 from contracts.voices import MODELS
 from producer_api.front import FrontDep
 
@@ -25,7 +25,8 @@ async def ready(front: FrontDep) -> Response:
     """Store, broker, and at least one worker."""
     checks: dict[str, object] = {"broker": await front.publisher.ready()}
     try:
-        lanes = {m: await front.store.scheduler.workers(speech_lane(m)) for m in MODELS}
+        models = {**{m: speech_lane(m) for m in MODELS}, **{m: transcript_lane(m) for m in HEARING_MODELS}}
+        lanes = {m: await front.store.scheduler.workers(lane) for m, lane in models.items()}
         checks["store"] = True
         checks["workers"] = {m: len(workers) for m, workers in lanes.items() if workers}
     except StoreUnavailable as exc:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from contracts.adapters import Store
 from contracts.errors import BadAudio, BadInput, BrokerUnavailable, UnitFailed
@@ -79,10 +82,9 @@ class CutRenderer:
 
     async def _cut(self, order: CutOrder, task: Assignment, stop: asyncio.Event) -> Output:
         count = before_ms = 0
-        with tempfile.TemporaryDirectory(prefix="castline-") as directory:
-            path = Path(directory) / "recording"
-            await self._fetch(order, path)
-            async with contextlib.aclosing(self._engine.cut(str(path), task.recipe, stop)) as cutting:
+        with _scratch() as (file, path):
+            await self._fetch(order, file)
+            async with contextlib.aclosing(self._engine.cut(path, task.recipe, stop)) as cutting:
                 async for piece in cutting:
                     if isinstance(piece, Output):
                         await self._log.grow(order.job, order.epoch, count, [], close=True)
@@ -93,14 +95,14 @@ class CutRenderer:
                     count, before_ms = count + 1, before_ms + piece.end_ms - piece.start_ms
         raise AssertionError("a cut ends with what it came to")
 
-    async def _fetch(self, order: CutOrder, path: Path) -> None:
+    async def _fetch(self, order: CutOrder, file: IO[bytes]) -> None:
         """Raises BadAudio if the recording has expired."""
-        with path.open("wb") as file:
-            for part in range(order.parts):
-                body = await self._blobs.get(order.blob, part)
-                if body is None:
-                    raise BadAudio("The recording has expired before it was cut.")
-                file.write(body)
+        for part in range(order.parts):
+            body = await self._blobs.get(order.blob, part)
+            if body is None:
+                raise BadAudio("The recording has expired before it was cut.")
+            file.write(body)  # a MiB, to the page cache
+        file.flush()
 
     async def _add(self, order: CutOrder, index: int, before_ms: int, piece: Piece) -> bool:
         """One more unit; False if the transcript is gone."""
@@ -120,3 +122,14 @@ class CutRenderer:
         except BrokerUnavailable as exc:
             logger.warning("ticket not published; an idle poll finds its unit", extra={"error": str(exc)})
         return True
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[tuple[IO[bytes], str]]:
+    """A file, and a path by which the engine process can open it. On Linux it has no name that could outlive us."""
+    if Path("/proc/self/fd").exists():
+        with tempfile.TemporaryFile() as file:
+            yield file, f"/proc/{os.getpid()}/fd/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile(prefix="castline-") as file:
+            yield file, file.name
