@@ -133,13 +133,14 @@ class Shell:
         ticket = "" if delivery is None or delivery.ticket is None else str(delivery.ticket.unit)
         redelivered = delivery is not None and delivery.redelivered
         metrics.REDELIVERED.inc(int(redelivered))
+        began = time.monotonic()
         guess = self._look_ahead(delivery)
         claim = await self._claim(ticket, redelivered=redelivered)
         if claim is None and ticket and not redelivered:
             await asyncio.sleep(OVERTAKEN_S)
             claim = await self._claim(ticket, redelivered=False)
         self._guessing = claim is not None and str(claim.unit) == ticket
-        settled = True if claim is None else await self._work(claim, guess if self._guessing else None)
+        settled = True if claim is None else await self._work(claim, began, guess if self._guessing else None)
         if guess is not None:
             guess.cancel()
         if delivery is not None:
@@ -164,7 +165,7 @@ class Shell:
         metrics.CLAIM_SECONDS.observe(time.perf_counter() - began)
         return claim
 
-    async def _work(self, claim: Claim, looked: Awaitable[Assignment] | None = None) -> bool:
+    async def _work(self, claim: Claim, began: float, looked: Awaitable[Assignment] | None = None) -> bool:
         """Do a claimed unit; True: the ticket is spent, False: somebody else should have it."""
         unit = claim.unit
         self._in_flight.append(held := _InFlight(unit))
@@ -176,9 +177,12 @@ class Shell:
             if claim.dead:
                 output = await self._bury(claim, task)
             else:
-                output = await self._render(claim, task, held)
+                alone = self._alone(held)
+                output = await self._render(claim, task, held, alone=alone)
             committed = await self._commit(unit, output)
             await self._patiently(lambda: self._renderer.settled(unit, task, output, committed))
+            if not claim.dead:
+                self._measure(output, time.monotonic() - began, 1 if alone else self._info.slots)
             done_ms = output.duration_ms if committed.verdict in ("OK", "STAGED") else None
             self._release(unit, done_ms, f"{output.type} {committed.verdict}")
             if committed.finished:
@@ -195,19 +199,19 @@ class Shell:
             self._in_flight.remove(held)
         return True
 
-    async def _render(self, claim: Claim, task: Assignment, held: _InFlight) -> Output:
-        unit, alone = claim.unit, self._alone(held)
+    async def _render(self, claim: Claim, task: Assignment, held: _InFlight, *, alone: bool) -> Output:
         with metrics.RENDER_SECONDS.time():
             output = await self._patiently(
-                lambda: self._renderer.render(unit, task, alone=alone, stop=held.stop), Unavailable
+                lambda: self._renderer.render(claim.unit, task, alone=alone, stop=held.stop), Unavailable
             )
-        if output.gen_ms > 0 and output.duration_ms > 0:
-            at_once = 1 if alone else self._info.slots
-            measured = at_once * output.duration_ms / output.gen_ms
-            self._xrt += XRT_WEIGHT * (measured - self._xrt)
-            metrics.XRT.set(self._xrt)
         headers = {**output.headers, "a": claim.attempt, "w": self._worker}
         return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)
+
+    def _measure(self, output: Output, seconds: float, at_once: int) -> None:
+        """Keep the speed up to date: from claim to commit, which is more than the engine's time."""
+        if output.duration_ms > 0:
+            self._xrt += XRT_WEIGHT * (at_once * output.duration_ms / 1000 / seconds - self._xrt)
+            metrics.XRT.set(self._xrt)
 
     def _alone(self, held: _InFlight) -> bool:
         """Whether a unit gets the whole engine: it opens a cast, and the rest is behind it; or nothing is in work."""

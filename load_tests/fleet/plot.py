@@ -29,7 +29,7 @@ async def plot(address: Address, *, short: bool) -> None:
     rules = {"plain earliest deadline": EARLIEST_DEADLINE, "cast by cast": CAST_BY_CAST, "castline's rule": RULE}
     figure, axes = plt.subplots(len(rules), 1, figsize=(9, 8), sharex=True, sharey=True, layout="constrained")
     for axis, (name, rule) in zip(axes, rules.items(), strict=True):
-        heard = await crowd(address, [JETSON] * 4, rule, LOAD, 20 if short else 60, TIMES)
+        heard = await crowd(address, [JETSON] * 4, rule, LOAD * 4 * JETSON, 20 if short else 60, TIMES)
         start = min(h.posted for h in heard)
         for listener in heard:
             _draw(axis, listener, start)
