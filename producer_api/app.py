@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from producer_api import problems
 from producer_api.front import open_front
 from producer_api.limits import BodyLimit
-from producer_api.routes import audio, casts, ops, pages, records, transcripts
+from producer_api.routes import audio, casts, openai_transcriptions, ops, pages, records, transcripts
 from producer_api.settings import FrontSettings
 
 FORM_BYTES = 1 << 16
@@ -36,10 +36,11 @@ def create_app(settings: FrontSettings) -> FastAPI:
         strict_content_type=False,  # a body without a type is taken for JSON
     )
     problems.install(app)
-    app.add_middleware(
-        BodyLimit, limit=settings.max_body_bytes, larger={"/v1/transcripts": settings.max_upload_bytes + FORM_BYTES}
-    )
-    for module in (casts, audio, transcripts, ops, pages):
+    short = settings.max_openai_upload_bytes + FORM_BYTES
+    larger = {"/v1/audio/transcriptions": short, "/v1/audio/translations": short}
+    larger["/v1/transcripts"] = settings.max_upload_bytes + FORM_BYTES
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
+    for module in (casts, audio, transcripts, openai_transcriptions, ops, pages):
         app.include_router(module.router)
     for kind in ("casts", "transcripts"):
         app.include_router(records.router, prefix=f"/v1/{kind}")

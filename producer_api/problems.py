@@ -19,6 +19,7 @@ from contracts.errors import BadInput, CastlineError, TooBusy, Unavailable, Unkn
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+OPENAI = "/v1/audio/"
 
 
 class Problem(BaseModel):
@@ -31,23 +32,27 @@ class Problem(BaseModel):
     field: str | None = Field(default=None, examples=["voice"])
 
 
-def problem(slug: str, status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None) -> Response:
-    """A problem response."""
-    content = errors.problem(slug, status, detail, field=field)
+def problem(
+    slug: str, status: int, detail: str, *, field: str = "", headers: dict[str, str] | None = None, path: str = ""
+) -> Response:
+    """A problem response. path: of the request; OpenAI's clients show their users `error.message`."""
+    content: dict[str, Any] = {**errors.problem(slug, status, detail, field=field)}
+    if path.startswith(OPENAI):
+        content["error"] = {"message": detail, "type": slug, "param": field or None, "code": None}
     # ASCII: a lone surrogate in a message would not encode otherwise
     return Response(json.dumps(content, ensure_ascii=True), status, headers, MEDIA_TYPE)
 
 
-def of_error(exc: CastlineError) -> Response:
-    """The problem an error of ours is."""
+def of_error(exc: CastlineError, path: str = "") -> Response:
+    """The problem an error of ours is. path: of the request."""
     match exc:
         case BadInput():
-            return problem(exc.slug, exc.status, exc.detail, field=exc.field)
+            return problem(exc.slug, exc.status, exc.detail, field=exc.field, path=path)
         case UnknownLog():
-            return problem("unknown-log", 404, str(exc), headers={"Cache-Control": "no-store"})
+            return problem("unknown-log", 404, str(exc), headers={"Cache-Control": "no-store"}, path=path)
         case TooBusy():
             detail = f"About {exc.wait_s:,} s of work wait for this model. Nothing was stored; ask again."
-            return problem("too-busy", 503, detail, headers={"Retry-After": str(exc.retry_after_s)})
+            return problem("too-busy", 503, detail, headers={"Retry-After": str(exc.retry_after_s)}, path=path)
         case Unavailable():
             logger.warning("unavailable", extra={"what": exc.what})
             return problem(
@@ -55,17 +60,18 @@ def of_error(exc: CastlineError) -> Response:
                 503,
                 f"{exc} Nothing is lost; ask again.",
                 headers={"Retry-After": str(exc.retry_after_s)},
+                path=path,
             )
     logger.error("error without a problem type", exc_info=exc)
-    return problem("internal-error", 500, "The server failed; its log says how.")
+    return problem("internal-error", 500, "The server failed; its log says how.", path=path)
 
 
 def install(app: FastAPI) -> None:
     """Register the handlers."""
 
     @app.exception_handler(CastlineError)
-    async def _ours(_request: Request, exc: CastlineError) -> Response:
-        return of_error(exc)
+    async def _ours(request: Request, exc: CastlineError) -> Response:
+        return of_error(exc, request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, exc: RequestValidationError) -> Response:
@@ -77,7 +83,10 @@ def install(app: FastAPI) -> None:
             return problem("invalid-json", 400, f"The body is not JSON: {first.get('ctx', {}).get('error', '')}.")
         path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
         more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
-        return problem("invalid-request", 422, f"{path or 'body'}: {first['msg']}{more}.", field=path)
+        status = 400 if request.url.path.startswith(OPENAI) else 422  # as OpenAI has it
+        return problem(
+            "invalid-request", status, f"{path or 'body'}: {first['msg']}{more}.", field=path, path=request.url.path
+        )
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, exc: HTTPException) -> Response:

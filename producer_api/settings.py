@@ -32,6 +32,8 @@ class FrontSettings(BaseSettings):
     max_body_bytes: int = Field(default=16 << 20, ge=1024)
     max_upload_bytes: int = Field(default=1 << 30, ge=1024)
     """Of one recording."""
+    max_openai_upload_bytes: int = Field(default=25 << 20, ge=1024)
+    """The same at /v1/audio/transcriptions and /v1/audio/translations."""
     max_wait_s: int = Field(default=1_800, ge=1)
     """New live casts are refused (503) while more than this much work of the fleet waits before them."""
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("castline"))

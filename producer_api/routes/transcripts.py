@@ -58,7 +58,9 @@ async def post_transcript(http: Request, response: Response, front: FrontDep) ->
             if not isinstance(file, UploadFile):
                 raise BadInput("multipart/form-data needs a field `file` with the recording.", field="file")
             request = _request({k: v for k, v in form.items() if k != "file"})
-            new, view = await front.transcripts.post(request, _read(file), name=file.filename or "", address=address)
+            new, view = await front.transcripts.post(
+                request, read_upload(file), name=file.filename or "", address=address
+            )
     else:
         request = _request(dict(http.query_params))
         new, view = await front.transcripts.post(request, http.stream(), name="", address=address)
@@ -77,7 +79,8 @@ def _request(fields: dict[str, Any]) -> TranscriptRequest:
         raise BadInput(f"{field}: {first['msg']}.", field=field) from exc
 
 
-async def _read(file: UploadFile) -> AsyncIterator[bytes]:
+async def read_upload(file: UploadFile) -> AsyncIterator[bytes]:
+    """A form's file, piece by piece."""
     while piece := await file.read(READ_BYTES):
         yield piece
 
