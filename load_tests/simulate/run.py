@@ -142,10 +142,15 @@ def _as_posted(world: World, cast: Cast) -> bool:
 
 
 def _allowed(world: World, unit: str) -> int:
-    """How often a unit may be rendered: as often as it was handed out, and without faults once."""
+    """How often a unit may be rendered: as often as it was handed out, and in a quiet world once.
+
+    With poison no world is quiet: a ticket that a living worker has put back comes redelivered, and where there are two
+    of it, it takes over the unit that is in work by the other.
+    """
     if POISON in world.witness.text_of(unit):
         return MAX_ATTEMPTS
-    return 1 if world.plan.quiet else world.witness.evidence.claims[unit]
+    quiet = world.plan.quiet and not any(POISON in cast.text for cast in world.plan.casts)
+    return 1 if quiet else world.witness.evidence.claims[unit]
 
 
 def _wrong_letters(world: World) -> int:
