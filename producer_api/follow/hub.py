@@ -183,6 +183,7 @@ class Hub:
             metrics.FOLLOWERS.dec()
             feed.readers -= 1
             if feed.readers == 0:
+                feed.gone = True  # a cancellation can get lost in a library; then its next round is the last
                 feed.pump.cancel()
                 metrics.FEEDS.dec()
                 if self._feeds.get(job) is feed:
