@@ -71,6 +71,7 @@ class Shell:
         self._lease_ms = round(settings.lease_s * 1000)
         self._in_flight: list[_InFlight] = []
         self._draining = asyncio.Event()
+        self._over = False
         self._decided: asyncio.Queue[tuple[Unit, int | None]] = asyncio.Queue()
         self._xrt = info.probe_xrt
         self._guessing = True
@@ -95,6 +96,7 @@ class Shell:
                 held.stop.set()
             await asyncio.wait(slots)
             await self._decided.join()
+            self._over = True  # a cancellation can get lost in a library; then the next round is the last
             for helper in helpers:
                 helper.cancel()
         await self._scheduler.unregister(self._lane, self._worker)
@@ -234,7 +236,7 @@ class Shell:
 
     async def _release_decided(self) -> None:
         """Release units the log has decided, a few at a time. If we die first, leases lapse and `look` says DUP."""
-        while True:
+        while not self._over:
             units = [await self._decided.get()]
             await asyncio.sleep(RELEASE_S)
             units += [self._decided.get_nowait() for _ in range(self._decided.qsize())]
@@ -284,7 +286,7 @@ class Shell:
 
     async def _keep_leases(self) -> None:
         """Renew leases; stop rendering a unit that is not ours any more."""
-        while True:
+        while not self._over:
             await asyncio.sleep(self._settings.lease_s / 3)
             for held in list(self._in_flight):
                 if not await self._patiently(
@@ -299,7 +301,7 @@ class Shell:
                     held.stop.set()
 
     async def _keep_registered(self) -> None:
-        while True:
+        while not self._over:
             info = WorkerInfo(
                 id=self._worker, pool=self._settings.pool, lane=self._lane, engine=self._info.name,
                 model=self._info.model, device_asked=self._info.device_asked, device_active=self._info.device_active,

@@ -45,7 +45,7 @@ def main() -> None:
         report = Report.of(range(options.first, options.first + options.seeds), stores, options.jobs)
         print(report.text(time.perf_counter() - began))
         good = report.good
-    table, caught = mutants_table(stores, min(options.seeds, MOST_SEEDS), options.jobs)
+    table, caught = mutants_table(stores, options.seeds if options.mutants else MOST_SEEDS, options.jobs)
     print(table)
     sys.exit(0 if good and caught else 1)
 

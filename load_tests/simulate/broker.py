@@ -17,7 +17,7 @@ from contracts.jobs import Receipt, Ticket
 from contracts.ports import Delivery
 from contracts.units import Lane, Unit
 from load_tests.simulate.plan import Plan
-from load_tests.simulate.process import Faults, Process, Trace, never
+from load_tests.simulate.process import Faults, Process, Trace
 
 
 @dataclass(eq=False)
@@ -200,8 +200,7 @@ class Source:
         self.broker.buried.append(unit)
         self.broker.trace.add(self._process.name, f"buries {unit}")
         if self.broker.faults.happens("killed after burying", 0.2 * bool(self.broker.plan.faults)):
-            self._process.kill()
-            await never()
+            self._process.die()
 
     async def renew(self) -> None:
         """See TicketSource.renew."""
@@ -242,8 +241,7 @@ class Publisher:
         cut = broker.faults.happens("killed while publishing", chance)
         await broker.publish(tickets[: len(tickets) // 2] if cut else tickets)
         if cut:
-            process.kill()
-            await never()
+            process.die()
         await broker.faults.travel()
         await process.lives()
         if broker.faults.happens("confirm lost", chance) or broker.away:

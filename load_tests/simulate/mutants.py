@@ -222,6 +222,11 @@ MUTANTS = (
         Mutation("lane/release.lua", "redis.call('HDEL', BOUND, ticket)", "local _ = 0"),
     ),
     Mutant(
+        "a cast that has ended is still listened to",
+        Mutation("lane/lane.lua", "  redis.call('HDEL', EARS, cast)\n  redis.call('ZREM', LOOK, cast)\n", ""),
+        Mutation("lane.py", 'for table in ("casts", "ears")', 'for table in ("casts",)'),
+    ),
+    Mutant(
         "OVERDUE hands out nothing",
         Mutation("lane/overdue.lua", "'-inf', now,", "'-inf', 0,"),
         Mutation("schedule.py", "WHERE lane=? AND at<=? ORDER", "WHERE lane=? AND at<=? AND 0 ORDER"),

@@ -15,9 +15,12 @@ from load_tests.simulate.plan import CastPlan
 from load_tests.simulate.process import ConnectionLost
 from load_tests.simulate.world import Front, World
 from producer_api.cast_models import CastRequest
+from producer_api.follow.attention import Ear
 
 AGAIN_S = 0.3
 """Clients try again after about so long."""
+SAYS = 0.2
+"""How often a reader says where it is, when it has been sent something."""
 
 
 @dataclass
@@ -113,14 +116,16 @@ class Cast:
 
     async def _connection(self, front: Front, at: int, seen: list[Record]) -> bool:
         """One connection; True: the server has closed it, this is all."""
-        faults = self.world.faults
+        faults, ear = self.world.faults, Ear()
 
         async def stream() -> None:
-            following = cast("AsyncGenerator[Sequence[Record]]", front.hub.follow(self.job, at))
+            following = cast("AsyncGenerator[Sequence[Record]]", front.hub.follow(self.job, at, ear))
             async with aclosing(following) as runs:
                 async for run in runs:
                     seen.extend(run)
                     await faults.travel()
+                    if faults.rng.random() < SAYS:  # it pauses, or is somewhere else
+                        front.attention.plays_at(ear, faults.rng.choice((None, 0, 1_000, 10_000)))
 
         async with asyncio.timeout(faults.rng.uniform(0.1, 5) if faults.rng.random() < 0.5 else None):
             await front.process.ask(stream())

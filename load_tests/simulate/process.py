@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from contracts.errors import StoreUnavailable
 from load_tests.simulate.clock import skew_s
@@ -22,11 +22,6 @@ SLOW_S = 0.1
 """One call in 20 takes up to so long, so that calls overtake each other."""
 UNTRACED = frozenset({"register", "workers"})
 """They tell how much memory this process takes: it is not the seed's."""
-
-
-async def never() -> Any:  # noqa: ANN401  there is no answer
-    """What a dead process waits for."""
-    await asyncio.get_running_loop().create_future()
 
 
 class ConnectionLost(Exception):
@@ -90,6 +85,11 @@ class Process:
             raise ConnectionLost(self.name)
         return task.result()
 
+    def die(self) -> NoReturn:
+        """SIGKILL, in the middle of what it does."""
+        self.kill()
+        raise asyncio.CancelledError
+
     def kill(self) -> None:
         """SIGKILL: nothing of it takes effect from now on."""
         self.alive = False
@@ -98,12 +98,12 @@ class Process:
             task.cancel()
 
     async def lives(self) -> None:
-        """Go on when it does; a dead one never does."""
+        """Go on when it does; a dead one does not, not even where somebody has swallowed its cancellation."""
         loop = asyncio.get_running_loop()
         while self.alive and self.stalled_until > loop.time():
             await asyncio.sleep(self.stalled_until - loop.time())
         if not self.alive:
-            await never()
+            raise asyncio.CancelledError
 
 
 class Faults:
@@ -184,7 +184,7 @@ class Gate:
         await faults.travel()
         await process.lives()
         if fate == "killed before":
-            await self._die(fate, verb)
+            self._die(fate, verb)
         if fate == "refused" or faults.store_away:
             self._trace.add(process.name, f"{verb} refused")
             raise StoreUnavailable("refused")
@@ -194,7 +194,7 @@ class Gate:
             await process.lives()
             result = await self._serve(verb, method, args, options)
         if fate == "killed after":
-            await self._die(fate, verb)
+            self._die(fate, verb)
         await self._stall(fate == "stalled after")
         await faults.travel()
         await process.lives()
@@ -216,10 +216,9 @@ class Gate:
         self._trace.add(self._process.name, said)
         return result
 
-    async def _die(self, fate: str, verb: str) -> None:
+    def _die(self, fate: str, verb: str) -> NoReturn:
         self._trace.add(self._process.name, f"{fate} {verb}")
-        self._process.kill()
-        await never()
+        self._process.die()
 
     async def _stall(self, stalls: bool) -> None:  # noqa: FBT001
         if stalls:

@@ -48,6 +48,7 @@ class Report:
             report.needless += outcome.needless
             if not outcome.good:
                 report.failed.append(outcome)
+                print(_failure(outcome), file=sys.stderr, flush=True)
             if done % PROGRESS == 0:
                 seconds = time.perf_counter() - began
                 print(f"{done:,} worlds in {seconds:.0f} s, {len(report.failed)} failed", file=sys.stderr, flush=True)
@@ -66,12 +67,12 @@ class Report:
             f"renders: {self.renders:,}, of them {self.needless:,} not committed: poison, failed, overtaken or cut off",
             ", ".join(f"{f.name.replace('_', ' ')} {getattr(self.verdict, f.name):,}" for f in fields(self.verdict)),
         ]
-        for outcome in self.failed:
-            lines.append(f"FAILED {', '.join(outcome.broken)} {' '.join(outcome.notes)}")
-            lines.append(
-                f"  python -m load_tests.simulate --seed {outcome.plan.seed} --store {outcome.plan.store} --trace"
-            )
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(_failure, self.failed)])
+
+
+def _failure(outcome: Outcome) -> str:
+    replay = f"python -m load_tests.simulate --seed {outcome.plan.seed} --store {outcome.plan.store} --trace"
+    return f"FAILED {', '.join(outcome.broken)} {' '.join(outcome.notes)}\n  {replay}"
 
 
 def _run(job: tuple[int, Kind]) -> Outcome:

@@ -25,6 +25,8 @@ LANE_S = 20.0
 """Then, for what killed workers left behind to be released."""
 SETTLE_S = 45.0
 """And then, for the janitor to see that all has ended."""
+DRAIN_S = 60.0
+"""Workers that are told to must have ended by then."""
 LOOK_S = 1.0
 
 
@@ -94,9 +96,10 @@ async def _live(world: World, casts: list[Cast]) -> list[str]:
         world.closing = True
         for shell in world.shells:
             shell.drain()
-        await asyncio.wait(workers)
-        left = await _until_empty(world.stored, jobs, 0 if stuck else SETTLE_S)
-        for task in (*keepers, *people):
+        _, hanging = await asyncio.wait(workers, timeout=DRAIN_S)
+        left = ["a worker does not end"] * len(hanging)
+        left += await _until_empty(world.stored, jobs, 0 if stuck else SETTLE_S)
+        for task in (*keepers, *workers, *people):
             task.cancel()
     return left
 
@@ -142,10 +145,15 @@ def _as_posted(world: World, cast: Cast) -> bool:
 
 
 def _allowed(world: World, unit: str) -> int:
-    """How often a unit may be rendered: as often as it was handed out, and without faults once."""
+    """How often a unit may be rendered: as often as it was handed out, and in a quiet world once.
+
+    With poison no world is quiet: a ticket that a living worker has put back comes redelivered, and where there are two
+    of it, it takes over the unit that is in work by the other.
+    """
     if POISON in world.witness.text_of(unit):
         return MAX_ATTEMPTS
-    return 1 if world.plan.quiet else world.witness.evidence.claims[unit]
+    quiet = world.plan.quiet and not any(POISON in cast.text for cast in world.plan.casts)
+    return 1 if quiet else world.witness.evidence.claims[unit]
 
 
 def _wrong_letters(world: World) -> int:

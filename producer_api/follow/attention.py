@@ -85,7 +85,7 @@ class Attention:
         while True:
             await asyncio.sleep(RENEW_S)
             for ears in list(self._ears.values()):
-                for ear in {e.name: e for e in ears if e.playing}.values():
+                for _, ear in sorted({e.name: e for e in ears if e.playing}.items()):
                     self._tell(ear, 0, renew=True)
 
     def _tell(self, ear: Ear, position_ms: int | None, *, renew: bool) -> None:

@@ -40,6 +40,7 @@ class _Feed:
         self._grown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.readers = 0
         self.gone = False
+        self.closed = False
         self.pump = asyncio.create_task(self._pump())
 
     def ring(self, news: Ring) -> None:
@@ -84,6 +85,7 @@ class _Feed:
     def _keep(self, record: Record) -> None:
         self._tail.append(record)
         self._next = record.seq + 1
+        self.closed = record.terminal
         self._tail_bytes += len(record.body) + len(record.head)
         while self._tail_bytes > TAIL_BYTES and len(self._tail) > 1:
             old = self._tail.popleft()
@@ -141,6 +143,8 @@ class Hub:
                 while not feed.gone:
                     records = feed.since(at)
                     if records == []:
+                        if feed.closed:  # it asked for what lies behind the end: an earlier incarnation was longer
+                            return
                         await feed.grown()
                         continue
                     run = records if records is not None else await self._run(job, status.epoch, at)
@@ -179,6 +183,7 @@ class Hub:
             metrics.FOLLOWERS.dec()
             feed.readers -= 1
             if feed.readers == 0:
+                feed.gone = True  # a cancellation can get lost in a library; then its next round is the last
                 feed.pump.cancel()
                 metrics.FEEDS.dec()
                 if self._feeds.get(job) is feed:

@@ -69,3 +69,16 @@ async def test_a_reader_of_a_new_incarnation_does_not_join_the_feed_of_the_old_o
     hub.ring(Ring(JOB))
     [record] = await waiting
     assert (record.seq, record.body) == (1, b"e2")
+
+
+async def test_a_reader_from_behind_the_end_is_told_that_this_is_all(store: Store) -> None:
+    hub = Hub(store.log_reader, SilentBell(), Attention(store.scheduler))
+    await incarnation(store, "e1")
+    waiting = asyncio.ensure_future(anext(hub.follow(JOB, 5)))
+    while JOB not in hub._feeds:
+        await asyncio.sleep(0)
+    await store.log_writer.cancel(JOB)
+    hub.ring(Ring(JOB))
+    with pytest.raises(StopAsyncIteration):
+        async with asyncio.timeout(10):
+            await waiting
