@@ -206,6 +206,19 @@ async def test_workers_are_known_while_they_are_heard_of(store: Store) -> None:
     assert await store.scheduler.workers(LANE) == []
 
 
+async def test_a_worker_may_be_of_two_lanes(store: Store) -> None:
+    info = WorkerInfo(
+        id="cpu-1", pool="cpu", lane=LANE, engine="tone", model="tone", device_asked="cpu", device_active="cpu",
+        voices=("tone",), slots=2, xrt=4.5, rss_mb=100, seen_ms=0,
+    )  # fmt: skip
+    cut = Lane(f"{LANE}.cut")
+    for lane in (LANE, cut):
+        await store.scheduler.register(info.model_copy(update={"lane": lane}), 60_000)
+    assert [len(await store.scheduler.workers(lane)) for lane in (LANE, cut)] == [1, 1]
+    await store.scheduler.unregister(cut, "cpu-1")
+    assert [len(await store.scheduler.workers(lane)) for lane in (LANE, cut)] == [1, 0]
+
+
 async def test_expected_logs_are_overdue_once_a_while_until_settled(store: Store) -> None:
     await store.scheduler.expect(LANE, "late", 0)
     await store.scheduler.expect(LANE, "early", LONG_MS)

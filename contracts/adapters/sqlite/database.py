@@ -19,7 +19,7 @@ from contracts.errors import StoreUnavailable
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5_000
-SCHEDULE_VERSION = 2
+SCHEDULE_VERSION = 3
 """Of the tables of the order of work."""
 POLL_S = 0.005
 """How often a waiting process looks whether another has written: PRAGMA data_version is a read of shared memory."""
