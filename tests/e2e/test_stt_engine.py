@@ -1,7 +1,6 @@
 """faster-whisper with a real model on human speech: as good as the library called directly, and every option of it.
 
-Pulls whisper-tiny.en if it is not there (CASTLINE_MODEL_DIR, or the default place); whisper-base, where it is here or
-its packages are installed.
+Pulls whisper-tiny.en and whisper-base if they are not there (CASTLINE_MODEL_DIR, or the default place).
 """
 
 from __future__ import annotations
@@ -110,20 +109,36 @@ def said(outputs: list[Output]) -> str:
     return " ".join(output.headers["t"] for output in outputs)
 
 
-@pytest.mark.parametrize(("pause_s", "times"), [(0.5, 1), (1.0, 3), (4.0, 2)])
-def test_no_worse_than_the_library(
-    tiny: TranscriptRenderer, joined: Callable[[float, int], tuple[Path, str]], pause_s: float, times: int
-) -> None:
+def directly(model: str) -> Callable[[Path], str]:
+    """What the library hears in a whole file, without our pieces."""
     from faster_whisper import WhisperModel  # type: ignore[import-untyped]
 
-    path, text = joined(pause_s, times)
-    folder = ModelStore(ModelSettings().model_dir).path("whisper-tiny.en")
+    folder = ModelStore(ModelSettings().model_dir).path(model)
     library = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
-    segments, _ = library.transcribe(str(path), language="en", condition_on_previous_text=False)
-    directly = wer(text, " ".join(segment.text for segment in segments))
-    outputs = transcript(tiny, path, ENGLISH)
-    assert wer(text, said(outputs)) <= directly + 0.005
-    assert wer(text, said(outputs)) <= 0.10
+
+    def heard(path: Path) -> str:
+        segments, _ = library.transcribe(str(path), language="en", condition_on_previous_text=False)
+        return " ".join(segment.text for segment in segments)
+
+    return heard
+
+
+def test_each_recording_is_heard_as_by_the_library(tiny: TranscriptRenderer) -> None:
+    library = directly("whisper-tiny.en")
+    for path, text in recordings():
+        assert wer(text, said(transcript(tiny, path, ENGLISH))) <= wer(text, library(path)) + 0.005
+
+
+# Where a piece begins decides over a word or two with this little context, in the library's windows as in ours: which
+# of the two is lucky changes with the pause, and more so with tiny.en. docs/engines.md has figures over random orders.
+@pytest.mark.parametrize(("pause_s", "times"), [(0.5, 2), (4.0, 2)])
+def test_a_long_file_is_heard_as_by_the_library(
+    base: TranscriptRenderer, joined: Callable[[float, int], tuple[Path, str]], pause_s: float, times: int
+) -> None:
+    path, text = joined(pause_s, times)
+    heard = wer(text, said(transcript(base, path, ENGLISH)))
+    assert heard <= wer(text, directly("whisper-base")(path)) + 0.005
+    assert heard <= 0.03
 
 
 def test_times_are_those_of_the_file(
