@@ -5,19 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from platformdirs import user_data_path
 
 from contracts.errors import CastlineError
 from contracts.ports import JobKind
+from contracts.topology import DEFAULT_HEARING_MODEL
 from producer_api.commands import dead as dead_command
 from producer_api.commands import doctor as doctor_command
+from producer_api.commands import recordings
 from producer_api.commands import say as say_command
 from producer_api.commands import status as status_command
+from producer_api.commands import transcribe as transcribe_command
 from producer_api.commands import up as up_command
 from producer_api.commands.client import Server
+from producer_api.transcript_text import TextFormat
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Text in, a link at once, speech while it is made.")
 
@@ -66,6 +70,27 @@ def say(  # noqa: PLR0913, PLR0917  each is a flag of the command
     body = {"text": sys.stdin.read() if text == "-" else text, "speed": speed, "title": title}
     body |= {k: v for k, v in (("voice", voice), ("language", language)) if v is not None}
     say_command.run(Server(url), body, out, follow=follow)
+
+
+@app.command()
+def transcribe(  # noqa: PLR0913, PLR0917  each is a flag of the command
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Audio, video, folders, - for standard input.")],
+    fmt: Annotated[TextFormat | None, typer.Option("--format", help="As --out ends, else txt.")] = None,
+    language: Annotated[str | None, typer.Option(help="That is spoken, like en; detected without it.")] = None,
+    task: Annotated[Literal["transcribe", "translate"], typer.Option(help="translate: into English.")] = "transcribe",
+    prompt: Annotated[str, typer.Option(help="Names and style to expect.")] = "",
+    words: Annotated[bool, typer.Option("--words", help="With times of words (json).")] = False,  # noqa: FBT002  a flag
+    model: Annotated[str, typer.Option(help="Hearing model.")] = DEFAULT_HEARING_MODEL,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR|FILE", help="Where to write it.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Hear recordings. One file goes to stdout; of several, or of a folder, each transcript goes beside its recording.
+
+    Prints the link first: to stderr where the transcript goes to stdout. Transcripts that are there are written over.
+    """
+    options = {"model": model, "task": task, "prompt": prompt, "words": str(words).lower()}
+    options |= {} if language is None else {"language": language}
+    raise typer.Exit(transcribe_command.run(Server(url), recordings.plan(files, out, fmt), options))
 
 
 @app.command()
