@@ -53,10 +53,7 @@ def long_wav(minutes: float) -> bytes:
         install(PACKAGE)
     for path in sorted(RECORDINGS.glob("*.wav")):
         with wave.open(str(path)) as file:
-            parts += [
-                np.frombuffer(file.readframes(file.getnframes()), np.int16),
-                np.zeros(round(PAUSE_S * RATE), np.int16),
-            ]
+            parts += [np.frombuffer(file.readframes(file.getnframes()), np.int16), pause]
     once = np.concatenate(parts)
     size = round(minutes * 60 * RATE)
     out = io.BytesIO()
