@@ -83,7 +83,7 @@ def _send(server: Server, recording: Recording, options: Mapping[str, str]) -> d
 def _post(
     server: Server, options: Mapping[str, str], file: BinaryIO, size: int | None, report: Report | None
 ) -> dict[str, Any]:
-    return server.upload(f"/v1/transcripts?{urlencode(options)}", _pieces(file, size, report), size)
+    return server.upload(f"/v1/transcripts?{urlencode(options, errors='replace')}", _pieces(file, size, report), size)
 
 
 def _pieces(file: BinaryIO, size: int | None, report: Report | None) -> Iterator[bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -89,6 +91,29 @@ def test_standard_input(url: str) -> None:
     status, out, [link] = transcribe(url, "-", given=speech(2))
     assert (status, len(HEARD.findall(out))) == (0, 1)
     assert link.endswith("/transcript.txt")
+
+
+def test_a_bar_on_a_terminal_leaves_stdout_alone(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "talk [1].wav"
+    file.write_bytes(speech(2))
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "producer_api.cli", "transcribe", str(file), "--model", "echo", "--url", url]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=follower) as process:
+        os.close(follower)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux: the other end is closed
+            while piece := os.read(leader, 1 << 16):
+                shown += piece
+        os.close(leader)
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+    assert (process.returncode, len(HEARD.findall(out))) == (0, 1)
+    assert out.count("\n") == 1
+    assert "\x1b" not in out
+    assert b"talk [1].wav: sending" in shown
+    assert b"talk [1].wav: hearing" in shown
+    assert b"1/1" in shown
 
 
 def test_options_are_of_the_transcript(url: str, tmp_path: Path) -> None:
