@@ -31,10 +31,12 @@ class Event:
         return hashlib.sha256(base64.b64decode(self.record.get("body", ""))).hexdigest()
 
 
-async def events(client: httpx.AsyncClient, url: str, job: str, last: int | None = None) -> AsyncIterator[Event]:
+async def events(
+    client: httpx.AsyncClient, url: str, job: str, last: int | None = None, *, kind: str = "casts"
+) -> AsyncIterator[Event]:
     """Events of one connection, to its end. Raises httpx.HTTPError when it breaks before the terminal record."""
     headers = {} if last is None else {"Last-Event-ID": str(last)}
-    async with client.stream("GET", f"{url}/v1/casts/{job}/records?live=sse", headers=headers) as response:
+    async with client.stream("GET", f"{url}/v1/{kind}/{job}/records?live=sse", headers=headers) as response:
         response.raise_for_status()
         ended = False
         async for line in response.aiter_lines():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from contracts.jobs import PieceOrder
 from contracts.ports import Output
 
 
@@ -52,6 +54,11 @@ class Piece:
     body: bytes
     """Encoded as the same engine's render takes it."""
 
+    @property
+    def text(self) -> str:
+        """Of its unit."""
+        return PieceOrder(start=self.start_ms, end=self.end_ms, language=self.language).model_dump_json()
+
 
 class Engine(Protocol):
     """Called from several threads at once, at most `slots` of them."""
@@ -79,6 +86,6 @@ class Cutting(Protocol):
 class CuttingEngine(Engine, Protocol):
     """An engine that can cut a recording into units."""
 
-    def cut(self, path: str, recipe: Mapping[str, Any], stop: threading.Event) -> Cutting:
+    def cut(self, path: Path, recipe: Mapping[str, Any], stop: threading.Event) -> Cutting:
         """Pieces of the file, in order; the same file gives the same pieces. Raises BadInput or EngineStopped."""
         ...

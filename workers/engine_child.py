@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from contracts.errors import BadInput, CastlineError, EngineStopped
@@ -68,12 +69,14 @@ class _Server:
             self._stops[key] = threading.Event()
             if message["op"] == "cut":
                 self._credits[key] = threading.Semaphore(PIECES_AHEAD)
-                pool.submit(self._answer, key, functools.partial(self._cut, key, message["path"], message["recipe"]))
+                pool.submit(
+                    self._answer, key, functools.partial(self._cut, key, Path(message["path"]), message["recipe"])
+                )
                 continue
             request = UnitRequest(message["index"], message["text"], message["recipe"], message["alone"], body)
             pool.submit(self._answer, key, functools.partial(self._engine.render, request))
 
-    def _cut(self, key: int, path: str, recipe: Mapping[str, Any], stop: threading.Event) -> Output:
+    def _cut(self, key: int, path: Path, recipe: Mapping[str, Any], stop: threading.Event) -> Output:
         """Send pieces, a few ahead of those that were taken."""
         started = time.monotonic()
         engine: CuttingEngine = self._engine  # type: ignore[assignment]  # only those that can are asked to

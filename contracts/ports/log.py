@@ -177,7 +177,10 @@ class LogWriter(Protocol):
         ...
 
     async def fail(self, job: str, epoch: str, problem: Mapping[str, Any]) -> bool:
-        """Write `error` (RFC 9457 members) as the last record of a live log; False if there is none of this epoch."""
+        """Write `error` (RFC 9457 members) as the last record of an open log: the rest of its units will never come.
+
+        False if there is no open one of this epoch.
+        """
         ...
 
     async def source(self, job: str) -> LogSource | None:

@@ -254,7 +254,7 @@ async def test_a_failed_log_ends_with_its_problem(store: Store) -> None:
     log, job = store.log_writer, "w" * 16
     problem = {"type": "urn:castline:problem:bad-audio", "title": "Größe", "status": 422}
     assert not await log.fail(job, "e1", problem)
-    await log.open(new_log(job, ["0", "1"], epoch="e1"))
+    await log.open(new_log(job, ["0", "1"], epoch="e1", closed=False))
     assert not await log.fail(job, "e0", problem)
     await log.commit(Unit(job, "e1", 0), audio(0))
     assert await log.fail(job, "e1", problem)
@@ -267,6 +267,14 @@ async def test_a_failed_log_ends_with_its_problem(store: Store) -> None:
     assert page is not None
     assert page.closed
     assert (await log.open(new_log(job, ["0"], epoch="e2"))).new, "a failed log may be begun again"
+
+
+async def test_a_log_that_has_all_its_units_does_not_fail(store: Store) -> None:
+    log, job = store.log_writer, "v" * 16
+    await log.open(new_log(job, [], epoch="e1", closed=False))
+    await log.grow(job, "e1", 0, ["0"], close=True)
+    assert not await log.fail(job, "e1", {"status": 422}), "somebody else has cut it meanwhile"
+    assert (await log.commit(Unit(job, "e1", 0), audio(0))).finished
 
 
 async def test_reading_from_anywhere_gives_the_same_records(store: Store) -> None:

@@ -115,7 +115,8 @@ def talks(draw: st.DrawFn) -> NDArray[np.float32]:
     lengths = draw(st.lists(st.integers(0, 60) | st.integers(0, 1_200), min_size=1, max_size=14))
     doubt = draw(st.sampled_from([0.0, 0.1, 0.4]))
     unsure = np.random.default_rng(draw(st.integers(0, 99))).uniform(0, doubt, sum(lengths)).astype(np.float32)
-    return np.abs(runs(*lengths) - unsure)
+    doubtful: NDArray[np.float32] = np.abs(runs(*lengths) - unsure)
+    return doubtful
 
 
 @settings(max_examples=200, deadline=None)

@@ -217,7 +217,8 @@ def test_a_record_has_the_times_of_the_file() -> None:
 def test_the_recipe_reaches_the_engine() -> None:
     engine = Linguist()
     renderer = TranscriptRenderer(engine, 1, 1.0)
-    recipe = {"language": "de", "prompt": "Frau Müller", "hotwords": "Müller", "temperature": 0.4, "words": True}
+    recipe: dict[str, Any] = {"language": "de", "prompt": "Frau Müller", "hotwords": "Müller", "temperature": 0.4}
+    recipe["words"] = True
     assert "words" not in renderer.render(request(encode_piece(sine(2.0))), NEVER).headers
     renderer.render(request(encode_piece(sine(2.0)), **recipe), NEVER)
     assert engine.asked == [

@@ -1,6 +1,6 @@
 """A piece as it waits in the store: Ogg-Opus, mono, 32 kbit/s. The only place that makes or reads it.
 
-A tenth of FLAC's size would do for no ear, but Whisper hears the same words through it (docs/engines.md).
+A quarter of the size of FLAC; what Whisper hears changes less than by noise nobody hears (docs/engines.md).
 """
 
 from __future__ import annotations

@@ -55,14 +55,14 @@ class TranscriptRenderer:
             slots=self._slots, probe_xrt=xrt,
         )  # fmt: skip
 
-    def cut(self, path: str, recipe: Mapping[str, Any], stop: threading.Event) -> Cutting:
+    def cut(self, path: Path, recipe: Mapping[str, Any], stop: threading.Event) -> Cutting:
         """The pieces of a file, to be taken one by one; recipe: as render takes it.
 
         Raises BadInput for a language or a task that the model does not know.
         """
         language = _language(recipe)
         self._engine.check(language, _task(recipe))
-        return Cutting(self._engine, Path(path), language, self._max_s, stop)
+        return Cutting(self._engine, path, language, self._max_s, stop)
 
     def render(self, request: UnitRequest, stop: threading.Event) -> Output:
         """One `segment` record. Raises UnitFailed, BadInput, EngineStopped.

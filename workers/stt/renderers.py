@@ -18,7 +18,7 @@ from typing import IO
 
 from contracts.adapters import Store
 from contracts.errors import BadAudio, BadInput, BrokerUnavailable, UnitFailed
-from contracts.jobs import CutOrder, PieceOrder, Ticket
+from contracts.jobs import CutOrder, Ticket
 from contracts.ports import Assignment, Committed, Output, TicketSource, Work
 from contracts.topology import blob_of
 from contracts.units import Lane, Unit
@@ -108,8 +108,7 @@ class CutRenderer:
         """One more unit; False if the transcript is gone."""
         job, epoch = order.job, order.epoch
         await self._blobs.put(blob_of(job, epoch), {index: piece.body}, order.ttl_ms)
-        text = PieceOrder(start=piece.start_ms, end=piece.end_ms, language=piece.language).model_dump_json()
-        grown = await self._log.grow(job, epoch, index, [text], close=False)
+        grown = await self._log.grow(job, epoch, index, [piece.text], close=False)
         if grown.verdict == "GONE":
             await self._blobs.drop(blob_of(job, epoch))
             return False

@@ -105,7 +105,7 @@ class SqliteLog:
 
         def verb(db: sqlite3.Connection) -> bool:
             row = _row(db, job)
-            if row is None or row["epoch"] != epoch or row["state"] != "live":
+            if row is None or row["epoch"] != epoch or row["state"] != "live" or row["closed"]:
                 return False
             _end(db, row, "failed", "error", problem)
             return True
