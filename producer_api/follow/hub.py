@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 
 from contracts.errors import StoreUnavailable, UnknownLog
@@ -23,7 +23,17 @@ logger = logging.getLogger(__name__)
 TAIL_BYTES = 4 << 20
 BEHIND_BYTES = 64 << 10
 """What a reader that is behind has in memory: the log is read in small round trips anyway, and it may be stuck."""
+RUNS = 64
+"""Runs of a live log, of about BEHIND_BYTES, that are kept for the readers that come after."""
 RETRY_S = 0.2
+
+
+async def read_run(reader: LogReader, job: str, epoch: str, at: int) -> Sequence[Record]:
+    """Records from seq `at` on, a few of them; none if there is no more. Raises UnknownLog."""
+    page = await reader.read(job, at, max_bytes=BEHIND_BYTES)
+    if page is None or page.epoch != epoch:
+        raise UnknownLog(job)
+    return page.records
 
 
 class _Feed:
@@ -36,6 +46,7 @@ class _Feed:
         self._tail: deque[Record] = deque()
         self._tail_bytes = 0
         self._next = next_seq
+        self._runs: OrderedDict[int, Sequence[Record]] = OrderedDict()
         self._wake = asyncio.Event()
         self._grown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.readers = 0
@@ -105,6 +116,15 @@ class _Feed:
             return None
         return [r for r in self._tail if r.seq >= seq]
 
+    async def behind(self, seq: int) -> Sequence[Record]:
+        """A run from the log, for readers behind the tail: they come one after the other. Raises UnknownLog."""
+        run = self._runs.get(seq)
+        if run is None:
+            run = self._runs[seq] = await read_run(self._reader, self._job, self.epoch, seq)
+            while len(self._runs) > RUNS:
+                self._runs.popitem(last=False)
+        return run
+
     async def grown(self) -> None:
         """Wait for more than there is now."""
         await asyncio.shield(self._grown)
@@ -147,21 +167,15 @@ class Hub:
                             return
                         await feed.grown()
                         continue
-                    run = records if records is not None else await self._run(job, status.epoch, at)
+                    run = records if records is not None else await feed.behind(at)
                     yield run
                     at = run[-1].seq + 1
                     if run[-1].terminal:
                         return
             raise UnknownLog(job)
-        while run := await self._run(job, status.epoch, at):
+        while run := await read_run(self._reader, job, status.epoch, at):
             yield run
             at = run[-1].seq + 1
-
-    async def _run(self, job: str, epoch: str, at: int) -> Sequence[Record]:
-        page = await self._reader.read(job, at, max_bytes=BEHIND_BYTES)
-        if page is None or page.epoch != epoch:
-            raise UnknownLog(job)
-        return page.records
 
     @contextlib.asynccontextmanager
     async def _feed(self, status: LogStatus, start: int, ear: Ear) -> AsyncIterator[_Feed]:
