@@ -71,7 +71,10 @@ class EngineProcess:
         """
         fields = {"index": request.index, "text": request.text, "recipe": dict(request.recipe), "alone": request.alone}
         async with self._asked({"op": "render", **fields}, request.body, stop) as (_, done):
-            return await done
+            try:
+                return await done
+            except BadInput as exc:  # whoever took the job in has looked at it: for a unit it is a failure like others
+                raise UnitFailed(exc.detail) from exc
 
     async def cut(self, path: str, recipe: Mapping[str, Any], stop: asyncio.Event) -> AsyncGenerator[Piece | Output]:
         """Pieces of a recording as they are cut, then what that came to; a few are made ahead of those taken.

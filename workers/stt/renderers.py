@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from contracts.adapters import Store
-from contracts.errors import BadAudio, BadInput, BrokerUnavailable, UnitFailed
+from contracts.errors import BadAudio, BadInput, BrokerUnavailable
 from contracts.jobs import CutOrder, Ticket
 from contracts.ports import Assignment, Committed, Output, TicketSource, Work
 from contracts.topology import blob_of
@@ -41,10 +41,7 @@ class PieceRenderer:
         body = await self._blobs.get(blob_of(unit.job, unit.epoch), unit.index)
         if body is None:
             return Output("skip", {"i": unit.index, "t": "", "reason": "its audio has expired"})
-        try:
-            output = await self._engine.render(UnitRequest(unit.index, task.text, task.recipe, alone, body), stop)
-        except BadInput as exc:  # cut has looked at the recipe already
-            raise UnitFailed(exc.detail) from exc
+        output = await self._engine.render(UnitRequest(unit.index, task.text, task.recipe, alone, body), stop)
         metrics.ENGINE_STARTS.set(self._engine.starts)
         return output
 
