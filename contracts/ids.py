@@ -32,6 +32,11 @@ def log_id(secret: bytes, tenant: str, recipe: SpeechRecipe | TranscriptRecipe, 
     return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
 
 
+def new_id() -> str:
+    """An id for a log that no recipe names: 16 base64url characters."""
+    return secrets.token_urlsafe(ID_BYTES)
+
+
 def new_epoch() -> str:
     """A name for one incarnation of a log: 8 hexadecimal characters."""
     return secrets.token_hex(4)

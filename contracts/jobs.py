@@ -64,13 +64,26 @@ class CutOrder(_Message):
     """Retention of the transcript, and of what is cut for it."""
 
 
+class Spoken(_Message):
+    """Where the audio of a piece is that somebody has just said: PCM, 16 bits, little-endian, 16,000 Hz, mono."""
+
+    blob: str
+    parts: list[int]
+    """One after the other; what is longer than the piece is not of it."""
+    interim: bool = False
+    """A text for the moment, of a sentence that is not over."""
+
+
 class PieceOrder(_Message):
-    """Text of a unit of a transcript: hear this piece of the recording. The piece is a part of blob `job.epoch`."""
+    """Text of a unit of a transcript: hear this piece of the recording."""
 
     start: int
     """ms in the recording."""
     end: int
     language: str
+    """Empty: the engine finds out."""
+    spoken: Spoken | None = None
+    """None: the piece is part `index` of blob `job.epoch`, as the recording's cut has left it there."""
 
 
 class Ticket(_Message):

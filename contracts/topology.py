@@ -36,9 +36,19 @@ def cut_lane(lane: Lane) -> Lane:
     return Lane(f"{lane}.cut")
 
 
+def live_lane(lane: Lane) -> Lane:
+    """Where is heard what somebody says now: it does not wait behind a piece of 30 s of a recording."""
+    return Lane(f"{lane}.live")
+
+
 def cut_job(job: str) -> str:
     """The log of the cutting of a transcript's recording; not readable through the front."""
     return f"{job}-cut"
+
+
+def interim_job(job: str) -> str:
+    """The log of what is being said in a live transcript, one unit, made anew again and again; not readable either."""
+    return f"{job}-now"
 
 
 def queue_name(lane: Lane) -> str:
@@ -134,5 +144,5 @@ def blob_key(namespace: str, name: str) -> str:
 
 
 def blob_of(job: str, epoch: str) -> str:
-    """Name of the blob that has the pieces of a transcript; part = index of the unit."""
+    """Name of the blob that has what is to be heard for a transcript."""
     return f"{job}.{epoch}"

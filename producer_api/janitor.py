@@ -13,19 +13,22 @@ from contracts.adapters import Store
 from contracts.errors import BadAudio, Unavailable
 from contracts.ids import client_id
 from contracts.ports import LogStatus
-from contracts.topology import HEARING_MODELS, cut_job, cut_lane, speech_lane, transcript_lane
+from contracts.topology import HEARING_MODELS, cut_job, cut_lane, live_lane, speech_lane, transcript_lane
 from contracts.units import Lane
 from contracts.voices import MODELS
 from producer_api import metrics
 from producer_api.dispatch import Dispatch, source_lengths_ms
+from producer_api.live.session import TOUCH_MS
 
 logger = logging.getLogger(__name__)
 
 ROUND_S = 2.0
 AGAIN_MS = 30_000
 AT_ONCE = 100
+DESERTED_MS = 3 * TOUCH_MS
 _HEARING = [transcript_lane(model) for model in HEARING_MODELS]
-LANES = (*(speech_lane(model) for model in MODELS), *_HEARING, *(cut_lane(lane) for lane in _HEARING))
+_LIVE = [live_lane(lane) for lane in _HEARING]
+LANES = (*(speech_lane(model) for model in MODELS), *_HEARING, *(cut_lane(lane) for lane in _HEARING), *_LIVE)
 
 
 class Janitor:
@@ -54,6 +57,8 @@ class Janitor:
             status = await self._log.status(job)
             if status is None or status.state != "live":
                 ended.append(job)
+            elif not status.closed and lane in _LIVE:
+                await self._look_at_speaker(status)
             elif not status.closed:
                 await self._look_at_cut(status)
             elif await self._scheduler.place(lane, f"{job}:{status.epoch}") is None:
@@ -67,6 +72,15 @@ class Janitor:
         if cutting is None or cutting.epoch != status.epoch:
             problem = BadAudio("The recording was not taken in completely; send it again.").problem
             await self._log.fail(status.job, status.epoch, problem)
+
+    async def _look_at_speaker(self, status: LogStatus) -> None:
+        """A live transcript whose front has died: nothing more is said in it, and what was said is heard."""
+        source = await self._log.source(status.job)
+        if source is None:
+            return
+        touched_ms = source.status.expires_ms - source.ttl_ms
+        if source.status.now_ms - touched_ms > DESERTED_MS:
+            await self._log.grow(status.job, status.epoch, source.status.total, [], close=True)
 
     async def _repair(self, job: str) -> int:
         """No unit of this live log waits or is in work: submit those that are not committed."""

@@ -13,6 +13,7 @@ FINISHED_AUDIO_SECONDS = Counter("castline_casts_finished_audio_seconds_total", 
 OPEN_SECONDS = Histogram("castline_open_seconds", "POST /v1/casts, from text to ticket",
                          buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5))  # fmt: skip
 FOLLOWERS = Gauge("castline_followers", "Readers at live edges")
+SPEAKERS = Gauge("castline_speakers", "Open live transcripts")
 FEEDS = Gauge("castline_feeds", "Logs that are followed")
 DUE_UNITS = Gauge("castline_due_units", "Units not handed out, as last asked", ["lane"])
 WAITING_CASTS = Gauge("castline_waiting_casts", "Casts not started, as last asked", ["lane"])

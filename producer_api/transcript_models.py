@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from contracts.jobs import JobClass
 from contracts.topology import DEFAULT_HEARING_MODEL
+from producer_api.live.microphone import AudioFormat
 
 PROMPT_CHARS = 4_000
 TITLE_CHARS = 200
 
 
-class TranscriptRequest(BaseModel):
-    """How to hear a recording; the recording itself comes beside it."""
+class HearingRequest(BaseModel):
+    """How to hear."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
@@ -33,7 +34,30 @@ class TranscriptRequest(BaseModel):
     temperature: float = Field(default=0.0, ge=0, le=1)
     words: bool = Field(default=False, description="With times of words.")
     title: str = Field(default="", max_length=TITLE_CHARS, description="Shown in lists; the file's name if absent.")
+
+
+class TranscriptRequest(HearingRequest):
+    """How to hear a recording; the recording itself comes beside it."""
+
     job_class: JobClass = Field(default="live", alias="class", description="`bulk`: within the day.")
+
+
+class LiveRequest(HearingRequest):
+    """How to hear what is being said."""
+
+    audio_format: AudioFormat = Field(
+        default="pcm16", alias="format", description="`pcm16`: little-endian, mono; `opus`: a packet per message."
+    )
+    sample_rate: Literal[8_000, 16_000, 24_000, 32_000, 44_100, 48_000] = Field(
+        default=16_000, description="Of `pcm16`, Hz."
+    )
+    pause_ms: int = Field(default=600, ge=200, le=5_000, description="Silence that ends an utterance.")
+    interim: bool = Field(default=True, description="With `partial` texts of what is being said.")
+
+    @field_validator("sample_rate", mode="before")
+    @classmethod
+    def _number(cls, value: str | int) -> str | int:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class TranscriptLinks(BaseModel):

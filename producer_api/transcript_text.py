@@ -25,7 +25,7 @@ def text_of(records: Sequence[Record]) -> str:
 
 def language_of(records: Sequence[Record]) -> str | None:
     """The language most pieces are in; None if nothing was said."""
-    languages = [r.headers["language"] for r in _heard(records)]
+    languages = [r.headers["language"] for r in _heard(records) if r.headers["language"]]
     return max(set(languages), key=languages.count) if languages else None
 
 

@@ -11,15 +11,16 @@ from typing import Any
 
 from contracts.adapters import Store
 from contracts.errors import BadAudio, UnknownLog, UploadTooLarge
-from contracts.ids import client_id, log_id, new_epoch
+from contracts.ids import client_id, log_id, new_epoch, new_id
 from contracts.jobs import CutOrder, TranscriptRecipe
 from contracts.ports import LogStatus, NewLog, Opened, TicketPublisher
 from contracts.records import TranscriptMeta
-from contracts.topology import blob_of, cut_job, cut_lane, transcript_lane
+from contracts.topology import blob_of, cut_job, cut_lane, live_lane, transcript_lane
 from contracts.units import Unit
 from producer_api import metrics
 from producer_api.dispatch import CUT_MS, Dispatch
-from producer_api.transcript_models import TITLE_CHARS, TranscriptRequest, TranscriptView, links
+from producer_api.live.session import Session
+from producer_api.transcript_models import TITLE_CHARS, LiveRequest, TranscriptRequest, TranscriptView, links
 
 PART_BYTES = 1 << 20
 
@@ -82,6 +83,26 @@ class Transcripts:
             await self._supply(cutting, client)
         metrics.POSTED.labels("new" if opened.new else "same").inc()
         return opened.new, await self.view(job)
+
+    async def open_live(self, request: LiveRequest, *, address: str, tenant: str = "") -> Session:
+        """Open the transcript of what somebody is about to say. Raises Unavailable."""
+        lane = live_lane(transcript_lane(request.model))
+        if refusal := await self._dispatch.full(lane, "live"):
+            metrics.POSTED.labels("refused").inc()
+            raise refusal
+        recipe = TranscriptRecipe(**request.model_dump(include=set(TranscriptRecipe.model_fields)))
+        job, epoch = new_id(), new_epoch()
+        meta = TranscriptMeta(
+            model=recipe.model, language=recipe.language, task=recipe.task, title=request.title, created=0
+        ).model_dump(exclude={"created"})
+        new_log = NewLog(
+            job, epoch, lane, "live", tenant, recipe.model_dump(), meta, [],
+            closed=False, ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
+        )  # fmt: skip
+        await asyncio.gather(self._log.open(new_log), self._dispatch.expect(lane, job))
+        metrics.POSTED.labels("live").inc()
+        client = client_id(self._secret, tenant, address)
+        return Session(job, epoch, lane, client, recipe, self._ttl_ms, request.interim)
 
     async def _take_in(self, recording: AsyncIterator[bytes]) -> Upload:
         """Store it part by part, as it comes. Raises BadAudio, UploadTooLarge, StoreUnavailable."""

@@ -30,6 +30,8 @@ from workers.engine import CuttingEngine, Engine, UnitRequest
 
 logger = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 1_024
+"""Threads; one is made where none is idle, so the worker decides how many there are."""
 PIECES_AHEAD = 8
 """Pieces of a recording sent before the first of them is taken."""
 LOOK_S = 0.5
@@ -37,7 +39,7 @@ LOOK_S = 0.5
 
 
 class _Server:
-    """Reads requests on the main thread, renders on `slots` others."""
+    """Reads requests on the main thread, renders on others."""
 
     def __init__(self, connection: socket.socket, engine: Engine) -> None:
         self._connection = connection
@@ -54,7 +56,7 @@ class _Server:
             self._send({"op": "unloadable", "error": str(exc), "kind": type(exc).__name__})
             return
         self._send({"op": "ready", "info": dataclasses.asdict(info)})
-        pool = ThreadPoolExecutor(info.slots + 1, "render")  # one to cut while the others render
+        pool = ThreadPoolExecutor(MOST_AT_ONCE, "render")
         while (received := self._receive()) is not None:
             message, body = received
             key = message["key"]

@@ -187,7 +187,7 @@ class Shell:
                 self._measure(output, time.monotonic() - began, 1 if alone else self._info.slots)
             done_ms = output.duration_ms if committed.verdict in ("OK", "STAGED") else None
             self._release(unit, done_ms, f"{output.type} {committed.verdict}")
-            if committed.finished:
+            if committed.finished and task.reply_to:
                 await self._send_receipt(unit.job, task)
         except EngineStopped:
             metrics.UNITS.labels("stopped").inc()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -13,10 +13,10 @@ class Blobs(Protocol):
         """Keep parts, in place of those of the same numbers; the set lives for ttl_ms from now."""
         ...
 
-    async def get(self, name: str, part: int) -> bytes | None:
-        """One part; None if it is not there (any more)."""
+    async def get(self, name: str, parts: Sequence[int]) -> list[bytes | None]:
+        """These parts, at least one; None for what is not there (any more)."""
         ...
 
-    async def drop(self, name: str, part: int | None = None) -> None:
-        """Forget one part, or the whole set."""
+    async def drop(self, name: str, parts: Sequence[int] | None = None) -> None:
+        """Forget these parts, at least one, or the whole set."""
         ...

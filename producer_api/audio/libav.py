@@ -1,4 +1,4 @@
-"""An audio encoder of libav that eats chunks of any size and gives packets. The front's only use of PyAV."""
+"""An audio encoder of libav that eats chunks of any size and gives packets."""
 
 from __future__ import annotations
 

@@ -149,17 +149,19 @@ class Hub:
         if (feed := self._feeds.get(news.job)) is not None:
             feed.ring(news)
 
-    async def follow(self, job: str, start: int, ear: Ear | None = None) -> AsyncIterator[Sequence[Record]]:
+    async def follow(
+        self, job: str, start: int, ear: Ear | None = None, *, heard: bool = True
+    ) -> AsyncIterator[Sequence[Record]]:
         """Runs of records from seq `start` on, as they come, until the terminal one. Raises UnknownLog.
 
-        ear: of a player that says where it is; see Attention.plays_at.
+        ear: of a player that says where it is; see Attention.plays_at. heard: somebody listens, so it is made first.
         """
         status = await self._reader.status(job)
         if status is None:
             raise UnknownLog(job)
         at = start
         if status.state == "live":
-            async with self._feed(status, start, ear or Ear()) as feed:
+            async with self._feed(status, start, (ear or Ear()) if heard else None) as feed:
                 while not feed.gone:
                     records = feed.since(at)
                     if records == []:
@@ -178,7 +180,7 @@ class Hub:
             at = run[-1].seq + 1
 
     @contextlib.asynccontextmanager
-    async def _feed(self, status: LogStatus, start: int, ear: Ear) -> AsyncIterator[_Feed]:
+    async def _feed(self, status: LogStatus, start: int, ear: Ear | None) -> AsyncIterator[_Feed]:
         job = status.job
         feed = self._feeds.get(job)
         if feed is not None and feed.epoch != status.epoch:
@@ -191,7 +193,7 @@ class Hub:
         try:
             await self._bell.watch(job)
             feed.ring(Ring(job))  # it may have grown between the status and the watch
-            with self._attention.following(status, start, ear):
+            with self._attention.following(status, start, ear) if ear else contextlib.nullcontext():
                 yield feed
         finally:
             metrics.FOLLOWERS.dec()

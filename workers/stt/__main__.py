@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from contracts.topology import DEFAULT_HEARING_MODEL, cut_lane, transcript_lane
+from contracts.topology import DEFAULT_HEARING_MODEL, cut_lane, live_lane, transcript_lane
 from workers.main import Post, run_worker
 from workers.settings import WorkerSettings
 from workers.stt.renderers import CutRenderer, PieceRenderer
@@ -14,11 +14,12 @@ MODEL_OF_ENGINE = {"faster-whisper": DEFAULT_HEARING_MODEL}
 
 
 def main() -> None:
-    """Run until SIGTERM. A worker hears pieces, and cuts one recording beside it."""
+    """Run until SIGTERM. A worker hears pieces; beside it, what somebody says now; and cuts one recording."""
     hearing = HearingSettings()
     lane = transcript_lane(MODEL_OF_ENGINE.get(hearing.engine, hearing.engine))
     posts = [
         Post(lane, lambda store, engine, _source: PieceRenderer(store, engine)),
+        Post(live_lane(lane), lambda store, engine, _source: PieceRenderer(store, engine)),
         Post(cut_lane(lane), lambda store, engine, source: CutRenderer(store, engine, source, lane), slots=1),
     ]
     sys.exit(run_worker(posts, "workers.stt.render:build", hearing.options(), WorkerSettings()))

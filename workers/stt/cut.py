@@ -175,6 +175,12 @@ def cut(blocks: Iterable[Samples], activity: Activity) -> Iterator[Piece]:
     yield from cutter.end()
 
 
+def speaks(samples: Samples, activity: Activity) -> bool:
+    """Whether there is more than a click of speech in it."""
+    frames = np.pad(samples, (0, -samples.size % FRAME)).reshape(-1, FRAME)
+    return bool(np.count_nonzero(activity(frames) >= SPEECH_FROM) >= BLIP)
+
+
 def _observed(blocks: Iterable[Samples], activity: Activity) -> Iterator[tuple[list[Samples], NDArray[np.float32]]]:
     """Groups of GROUP frames with their probabilities of speech; the last frame of the file may be shorter."""
     group = GROUP * FRAME

@@ -26,7 +26,7 @@ class HearOptions:
 
     language: ISO 639-1; task: translate gives English; prompt: text that comes before, for spelling and style;
     hotwords: words that are likely; temperature: 0 starts there and rises when the text looks wrong, more is taken as
-    it is; words: times of words, too.
+    it is; words: times of words, too; fast: soon rather than well, for a text that is replaced in a moment.
     """
 
     language: str
@@ -35,6 +35,7 @@ class HearOptions:
     hotwords: str = ""
     temperature: float = 0.0
     words: bool = False
+    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -9,13 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from contracts.errors import BadInput, EngineStopped, UnitFailed
 from contracts.jobs import PieceOrder
 from contracts.ports import Output
 from workers.engine import EngineInfo, Piece, UnitRequest
 from workers.stt.codec import MalformedPiece, decode_piece, encode_piece
 from workers.stt.cut import Piece as Cut
-from workers.stt.cut import cut
+from workers.stt.cut import cut, speaks
 from workers.stt.decode import decode
 from workers.stt.engines import make_engine
 from workers.stt.hearing import PER_MS, Heard, HearingEngine, HearOptions, Samples, Segment, Task, Word
@@ -65,28 +68,44 @@ class TranscriptRenderer:
         return Cutting(self._engine, path, language, self._max_s, stop)
 
     def render(self, request: UnitRequest, stop: threading.Event) -> Output:
-        """One `segment` record. Raises UnitFailed, BadInput, EngineStopped.
+        """One `segment` record, or `skip` for a language or a task the model does not know.
 
-        request.text: a PieceOrder; body: as cut made it; recipe: language (or None: as the piece says), task, prompt,
-        hotwords, temperature, words. Headers: `i`, `start`, `end` (ms in the file), `t`, `language`, `segments` (start,
-        end, t, avg_logprob, no_speech_prob, compression_ratio, temperature), `words` where wanted (start, end, t with
-        the space before it, p), `g` (ms of engine time), `engine`.
+        request.text: a PieceOrder; body: as cut made it, or as it was spoken; recipe: language (or None: as the piece
+        says), task, prompt, hotwords, temperature, words. Headers: `i`, `start`, `end` (ms in the file), `t`,
+        `language`, `segments` (start, end, t, avg_logprob, no_speech_prob, compression_ratio, temperature), `words`
+        where wanted (start, end, t with the space before it, p), `g` (ms of engine time), `engine`.
+        Raises UnitFailed, EngineStopped.
         """
         started = time.perf_counter()
         piece = PieceOrder.model_validate_json(request.text)
         recipe = request.recipe
+        samples = _samples(request.body, piece)
+        language = _language(recipe) or piece.language
+        try:
+            self._engine.check(language or None, _task(recipe))
+        except BadInput as exc:  # another attempt would come to the same
+            return Output("skip", {"i": request.index, "t": "", "reason": exc.detail})
+        fast = piece.spoken is not None and piece.spoken.interim
         options = HearOptions(
-            language=_language(recipe) or piece.language, task=_task(recipe), prompt=recipe.get("prompt") or "",
+            language=language, task=_task(recipe), prompt=recipe.get("prompt") or "",
             hotwords=recipe.get("hotwords") or "", temperature=recipe.get("temperature") or 0.0,
-            words=bool(recipe.get("words")),
+            words=bool(recipe.get("words")) and not fast, fast=fast,
         )  # fmt: skip
-        heard = self._engine.transcribe(_samples(request.body), options, stop)
+        heard = self._hear(samples, options, stop, sure=piece.spoken is None)
         headers = {
             "i": request.index, "start": piece.start, "end": piece.end, "language": heard.language,
             **_in_file(heard, piece.start, piece.end, words=options.words),
             "g": max(1, round(1_000 * (time.perf_counter() - started))), "engine": self._engine.name,
         }  # fmt: skip
         return Output("segment", headers, duration_ms=piece.end - piece.start, gen_ms=headers["g"])
+
+    def _hear(self, samples: Samples, options: HearOptions, stop: threading.Event, *, sure: bool) -> Heard:
+        """sure: somebody speaks in it. The front takes noise for speech rather than miss a word; Whisper would, too."""
+        if not sure and not speaks(samples, self._engine.activity()):
+            return Heard("", options.language, ())
+        if not options.language:
+            options = dataclasses.replace(options, language=self._engine.detect_language(samples)[0])
+        return self._engine.transcribe(samples, options, stop)
 
 
 class Cutting:
@@ -160,7 +179,10 @@ def _task(recipe: Mapping[str, Any]) -> Task:
             raise BadInput(f"There is no task {other!r}; known: transcribe, translate.", field="task")
 
 
-def _samples(body: bytes) -> Samples:
+def _samples(body: bytes, piece: PieceOrder) -> Samples:
+    if piece.spoken is not None:
+        pcm = np.frombuffer(body[: 2 * PER_MS * (piece.end - piece.start)], "<i2")
+        return pcm.astype(np.float32) / np.float32(32_768)
     try:
         return decode_piece(body)
     except MalformedPiece as exc:

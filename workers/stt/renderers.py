@@ -12,13 +12,13 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from contracts.adapters import Store
 from contracts.errors import BadAudio, BadInput, BrokerUnavailable
-from contracts.jobs import CutOrder, Ticket
+from contracts.jobs import CutOrder, PieceOrder, Ticket
 from contracts.ports import Assignment, Committed, Output, TicketSource, Work
 from contracts.topology import blob_of
 from contracts.units import Lane, Unit
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class PieceRenderer:
-    """A piece becomes a `segment`; its audio is forgotten with that."""
+    """A piece becomes a `segment`; its audio is forgotten with that, unless the text is for the moment only."""
 
     def __init__(self, store: Store, engine: EngineProcess) -> None:
         self._blobs = store.blobs
@@ -38,8 +38,10 @@ class PieceRenderer:
 
     async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
         """See Renderer.render."""
-        body = await self._blobs.get(blob_of(unit.job, unit.epoch), unit.index)
-        if body is None:
+        blob, parts = _audio(unit, task)
+        found = await self._blobs.get(blob, parts)
+        body = b"".join(part for part in found if part is not None)
+        if None in found:
             return Output("skip", {"i": unit.index, "t": "", "reason": "its audio has expired"})
         output = await self._engine.render(UnitRequest(unit.index, task.text, task.recipe, alone, body), stop)
         metrics.ENGINE_STARTS.set(self._engine.starts)
@@ -47,10 +49,16 @@ class PieceRenderer:
 
     async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:  # noqa: ARG002
         """See Renderer.settled."""
-        if committed.finished:
-            await self._blobs.drop(blob_of(unit.job, unit.epoch))
-        else:
-            await self._blobs.drop(blob_of(unit.job, unit.epoch), unit.index)
+        blob, parts = _audio(unit, task)
+        if blob != blob_of(unit.job, unit.epoch):
+            return  # an interim text: the sentence is not over
+        await self._blobs.drop(blob, None if committed.finished else parts)
+
+
+def _audio(unit: Unit, task: Assignment) -> tuple[str, Sequence[int]]:
+    """Blob and parts of a piece."""
+    spoken = PieceOrder.model_validate_json(task.text).spoken
+    return (blob_of(unit.job, unit.epoch), [unit.index]) if spoken is None else (spoken.blob, spoken.parts)
 
 
 class CutRenderer:
@@ -95,7 +103,7 @@ class CutRenderer:
     async def _fetch(self, order: CutOrder, file: IO[bytes]) -> None:
         """Raises BadAudio if the recording has expired."""
         for part in range(order.parts):
-            body = await self._blobs.get(order.blob, part)
+            [body] = await self._blobs.get(order.blob, [part])
             if body is None:
                 raise BadAudio("The recording has expired before it was cut.")
             file.write(body)  # a MiB, to the page cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from redis.asyncio import Redis
 
@@ -28,13 +28,13 @@ class RedisBlobs:
             await pipe.execute()
 
     @guarded
-    async def get(self, name: str, part: int) -> bytes | None:
+    async def get(self, name: str, parts: Sequence[int]) -> list[bytes | None]:
         """See Blobs.get."""
-        found = await self._redis.hget(blob_key(self._namespace, name), str(part))
-        return found.encode() if isinstance(found, str) else found  # typed as either; ours are bytes
+        found = await self._redis.hmget(blob_key(self._namespace, name), [str(part) for part in parts])
+        return [body.encode() if isinstance(body, str) else body for body in found]  # typed as either; ours are bytes
 
     @guarded
-    async def drop(self, name: str, part: int | None = None) -> None:
+    async def drop(self, name: str, parts: Sequence[int] | None = None) -> None:
         """See Blobs.drop."""
         key = blob_key(self._namespace, name)
-        await (self._redis.unlink(key) if part is None else self._redis.hdel(key, str(part)))
+        await (self._redis.unlink(key) if parts is None else self._redis.hdel(key, *(str(part) for part in parts)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from contracts.adapters.sqlite.database import Database, now_ms
 
@@ -26,23 +26,24 @@ class SqliteBlobs:
 
         await self._db.write(verb)
 
-    async def get(self, name: str, part: int) -> bytes | None:
+    async def get(self, name: str, parts: Sequence[int]) -> list[bytes | None]:
         """See Blobs.get."""
 
-        def verb(db: sqlite3.Connection) -> bytes | None:
+        def verb(db: sqlite3.Connection) -> list[bytes | None]:
             query = "SELECT body FROM blobs WHERE name=? AND part=? AND expires>?"
-            row = db.execute(query, (name, part, now_ms())).fetchone()
-            return None if row is None else bytes(row["body"])
+            now = now_ms()
+            rows = [db.execute(query, (name, part, now)).fetchone() for part in parts]
+            return [None if row is None else bytes(row["body"]) for row in rows]
 
         return await self._db.read(verb)
 
-    async def drop(self, name: str, part: int | None = None) -> None:
+    async def drop(self, name: str, parts: Sequence[int] | None = None) -> None:
         """See Blobs.drop."""
 
         def verb(db: sqlite3.Connection) -> None:
-            if part is None:
+            if parts is None:
                 db.execute("DELETE FROM blobs WHERE name=?", (name,))
             else:
-                db.execute("DELETE FROM blobs WHERE name=? AND part=?", (name, part))
+                db.executemany("DELETE FROM blobs WHERE name=? AND part=?", [(name, part) for part in parts])
 
         await self._db.write(verb)

@@ -71,7 +71,7 @@ class FasterWhisper:
         try:
             self._whisper = faster_whisper.WhisperModel(
                 str(self._folder), device=device, compute_type=compute_type,
-                cpu_threads=self._threads, num_workers=self._slots, local_files_only=True,
+                cpu_threads=self._threads, num_workers=2 * self._slots, local_files_only=True,
             )  # fmt: skip
         except (ValueError, RuntimeError) as exc:
             raise Misconfigured(f"{self.model} can not be loaded on {device!r}: {exc}") from exc
@@ -141,15 +141,16 @@ class FasterWhisper:
             heard = _joined(heard, part, offset_ms)
             until_ms = part.segments[-1].end_ms if part.segments else 0
             offset_ms += until_ms
-            if until_ms == 0 or rest.size // PER_MS - until_ms <= UNHEARD_MS:
+            if options.fast or until_ms == 0 or rest.size // PER_MS - until_ms <= UNHEARD_MS:
                 break
         return heard
 
     def _hear(self, samples: Samples, options: HearOptions, stop: threading.Event) -> Heard:
         found, _ = self._whisper.transcribe(
-            samples, language=options.language, task=options.task, beam_size=self._beam,
+            samples, language=options.language, task=options.task, beam_size=1 if options.fast else self._beam,
             initial_prompt=options.prompt or None, hotwords=options.hotwords or None,
-            temperature=options.temperature or list(_LADDER), word_timestamps=options.words,
+            temperature=options.temperature or list(_LADDER[:1] if options.fast else _LADDER),
+            word_timestamps=options.words,
             # A piece is cut out already, and what was wrong in one window must not be carried into the next.
             vad_filter=False, condition_on_previous_text=False,
         )  # fmt: skip

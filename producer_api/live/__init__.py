@@ -1,0 +1,1 @@
+"""Live transcripts: a microphone's audio becomes utterances, and those become units."""
