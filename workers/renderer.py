@@ -15,7 +15,7 @@ class Renderer(Protocol):
     """One kind of unit."""
 
     async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
-        """What is to be committed; without the headers `a` and `w`, which the shell adds.
+        """What is to be committed; `a` and `w` (attempt, worker) are added to its headers by the shell.
 
         alone: nobody else wants the engine. Raises EngineError; after Unavailable it is called again.
         """

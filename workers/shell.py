@@ -5,6 +5,7 @@ What becomes of a ticket (and of the unit it was used for):
     nothing is due              ack
     unit committed before, gone release, ack
     handed out too often        bury a copy, commit `skip`, release, ack
+    another attempt writes it   ack; the unit is not ours any more
     rendered and committed      release, ack; a receipt if this commit finished the log
     engine died or failed       give back (the attempt counts), put back
     stopped: cancelled, lapsed  ack; the unit is not ours any more
@@ -182,6 +183,9 @@ class Shell:
                 alone = self._alone(held)
                 output = await self._render(claim, task, held, alone=alone)
             committed = await self._commit(unit, output)
+            if committed.verdict == "LAPSED":
+                metrics.UNITS.labels("lapsed").inc()
+                return True
             await self._patiently(lambda: self._renderer.settled(unit, task, output, committed))
             if not claim.dead:
                 self._measure(output, time.monotonic() - began, 1 if alone else self._info.slots)
