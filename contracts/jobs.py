@@ -50,6 +50,14 @@ class TranscriptRecipe(_Message):
     """With times of words."""
 
 
+class CompletionRecipe(_Message):
+    """Who writes a completion. The text of its one unit is the request as it came, JSON of /v1/chat/completions."""
+
+    kind: Literal["llm"] = "llm"
+    model: str
+    """Alias, see workers.llm_proxy."""
+
+
 class CutOrder(_Message):
     """Text of the one unit of a transcript's `-cut` log: cut this recording into units of the transcript."""
 
@@ -125,6 +133,7 @@ class WorkerInfo(_Message):
     device_asked: str
     device_active: str
     voices: tuple[str, ...]
+    """What it can be asked for: voices, or aliases of language models."""
     slots: int
     """Units it renders at once."""
     xrt: float

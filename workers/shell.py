@@ -208,7 +208,7 @@ class Shell:
     async def _render(self, claim: Claim, task: Assignment, held: _InFlight, *, alone: bool) -> Output:
         with metrics.RENDER_SECONDS.time():
             output = await self._patiently(
-                lambda: self._renderer.render(claim.unit, task, alone=alone, stop=held.stop), Unavailable
+                lambda: self._renderer.render(claim, task, alone=alone, stop=held.stop), Unavailable
             )
         headers = {**output.headers, "a": claim.attempt, "w": self._worker}
         return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)

@@ -19,12 +19,13 @@ from typing import IO
 from contracts.adapters import Store
 from contracts.errors import BadAudio, BadInput, BrokerUnavailable
 from contracts.jobs import CutOrder, PieceOrder, Ticket
-from contracts.ports import Assignment, Committed, Output, TicketSource, Work
+from contracts.ports import Assignment, Claim, Committed, Output, Work
 from contracts.topology import blob_of
 from contracts.units import Lane, Unit
 from workers import metrics
 from workers.engine import Piece, UnitRequest
 from workers.engine_process import EngineProcess
+from workers.main import Bench
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ class PieceRenderer:
         self._blobs = store.blobs
         self._engine = engine
 
-    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
+    async def render(self, claim: Claim, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
         """See Renderer.render."""
+        unit = claim.unit
         blob, parts = _audio(unit, task)
         found = await self._blobs.get(blob, parts)
         body = b"".join(part for part in found if part is not None)
@@ -64,11 +66,12 @@ def _audio(unit: Unit, task: Assignment) -> tuple[str, Sequence[int]]:
 class CutRenderer:
     """A recording becomes units of its transcript. lane: where those are heard."""
 
-    def __init__(self, store: Store, engine: EngineProcess, source: TicketSource, lane: Lane) -> None:
+    def __init__(self, bench: Bench, engine: EngineProcess, lane: Lane) -> None:
+        store = bench.store
         self._log, self._scheduler, self._blobs = store.log_writer, store.scheduler, store.blobs
-        self._engine, self._source, self._lane = engine, source, lane
+        self._engine, self._source, self._lane = engine, bench.source, lane
 
-    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:  # noqa: ARG002  it has a thread of its own
+    async def render(self, claim: Claim, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:  # noqa: ARG002
         """See Renderer.render."""
         order = CutOrder.model_validate_json(task.text)
         try:
@@ -76,7 +79,7 @@ class CutRenderer:
         except BadInput as exc:
             logger.info("recording refused", extra={"job": order.job, "error": exc.detail})
             await self._log.fail(order.job, order.epoch, exc.problem)
-            return Output("skip", {"i": unit.index, "t": "", "reason": exc.detail})
+            return Output("skip", {"i": 0, "t": "", "reason": exc.detail})
 
     async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:  # noqa: ARG002
         """See Renderer.settled. A cut that was given up ends the transcript, unless it has ended already."""
