@@ -5,8 +5,8 @@
 Each speaker sends human speech (Debian's pocketsphinx-testdata) in messages of 100 ms, in real time: half of that is in
 every figure. Real RabbitMQ and a redis-server of its own (fsync always), one front, one worker: the echo engine, which
 waits for audio / xrt, or with --real a CTranslate2 Whisper. "final" is from the end of the pause that ends an
-utterance, as the client sent it, to the `segment` at the client; "added" is that without the engine's time. "partial" is
-how old the newest sound in a text of the moment is.
+utterance, as the client sent it, to the `segment` at the client; "added" is that without the engine's time. "partial"
+is how old the newest sound in a text of the moment is.
 """
 
 from __future__ import annotations
