@@ -95,13 +95,14 @@ def transcribe(  # noqa: PLR0913, PLR0917  each is a flag of the command
 
 @app.command()
 def status(
-    cast: Annotated[
-        str | None, typer.Argument(help="Id or link of a cast; the server's own status without one.")
+    job: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="Id or link of a cast or a transcript; the server's own status without one."),
     ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Where a cast stands, or whether the server is ready."""
-    raise typer.Exit(status_command.run(Server(url), cast))
+    """Where a cast or a transcript stands, or whether the server is ready."""
+    raise typer.Exit(status_command.run(Server(url), job))
 
 
 @app.command()

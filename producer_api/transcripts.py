@@ -15,7 +15,7 @@ from contracts.ids import client_id, log_id, new_epoch, new_id
 from contracts.jobs import CutOrder, TranscriptRecipe
 from contracts.ports import LogStatus, NewLog, Opened, TicketPublisher
 from contracts.records import TranscriptMeta
-from contracts.topology import blob_of, cut_job, cut_lane, live_lane, transcript_lane
+from contracts.topology import blob_of, cut_job, cut_lane, is_cut_lane, live_lane, transcript_lane
 from contracts.units import Unit
 from producer_api import metrics
 from producer_api.dispatch import CUT_MS, Dispatch
@@ -152,7 +152,7 @@ class Transcripts:
     async def status(self, job: str) -> LogStatus:
         """Where the log stands. Raises UnknownLog; a log of another kind is none."""
         status = await self._reader.status(job)
-        if status is None or not status.lane.startswith("stt"):
+        if status is None or not status.lane.startswith("stt") or is_cut_lane(status.lane):
             raise UnknownLog(job)
         return status
 
