@@ -49,9 +49,12 @@ def up(
     ] = DATA_DIR,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,  # noqa: FBT002  a flag
+    hearing: Annotated[
+        bool | None, typer.Option("--hearing/--no-hearing", help="A hearing worker, too; if castline[stt] is here.")
+    ] = None,
 ) -> None:
     """Run everything on this machine: front, workers, SQLite. Nothing to install, nothing to configure."""
-    plan = up_command.Plan(host, port, engine, data_dir, workers, browser)
+    plan = up_command.Plan(host, port, engine, data_dir, workers, browser, hearing)
     raise typer.Exit(up_command.run(plan))
 
 
@@ -145,7 +148,7 @@ def dead_show(
 
 @dead.command("retry")
 def dead_retry(letter: Letter = None, every: All = False, kind: Kind = None, data_dir: DataDir = DATA_DIR) -> None:  # noqa: FBT002  a flag
-    """Have its cast made again, and forget the letter. The whole cast: a finished one never changes."""
+    """Make its job again, and forget the letter: the whole cast, or of a transcript what was given up."""
     address = dead_command.find_address(data_dir)
     raise typer.Exit(dead_command.run(dead_command.retry(address, letter, kind, every=every)))
 
