@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -92,6 +92,13 @@ class PieceOrder(_Message):
     """Empty: the engine finds out."""
     spoken: Spoken | None = None
     """None: the piece is part `index` of blob `job.epoch`, as the recording's cut has left it there."""
+
+
+class HeardPiece(_Message):
+    """Text of a unit of a transcript that is made again, in place of a PieceOrder: this was heard the last time."""
+
+    heard: dict[str, Any]
+    """Headers of its `segment` record."""
 
 
 class Ticket(_Message):

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
 from producer_api import problems
@@ -42,7 +42,7 @@ def create_app(settings: FrontSettings) -> FastAPI:
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
     for module in (casts, audio, live, transcripts, openai_transcriptions, ops, pages):
         app.include_router(module.router)
-    for kind in ("casts", "transcripts"):
-        app.include_router(records.router, prefix=f"/v1/{kind}")
+    for kind, ours in (("casts", records.of_casts), ("transcripts", records.of_transcripts)):
+        app.include_router(records.router, prefix=f"/v1/{kind}", dependencies=[Depends(ours)])
     app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
     return app

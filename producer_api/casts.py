@@ -97,9 +97,9 @@ class Casts:
                 raise UnknownVoice(part.id, "no worker has its data; `castline models pull` may get it")
 
     async def status(self, job: str) -> LogStatus:
-        """Where the log stands. Raises UnknownLog."""
+        """Where the log stands. Raises UnknownLog; a log of another kind is none."""
         status = await self._reader.status(job)
-        if status is None:
+        if status is None or not status.lane.startswith("tts"):
             raise UnknownLog(job)
         return status
 

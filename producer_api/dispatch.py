@@ -74,27 +74,30 @@ class Dispatch:
         """Have a janitor look at this log some time, whatever becomes of this process."""
         await self._scheduler.expect(lane, job, FIRST_LOOK_MS)
 
-    async def supply(self, status: LogStatus, client: str, lengths_ms: Sequence[int], *, new: bool) -> int:
+    async def supply(
+        self, status: LogStatus, client: str, lengths_ms: Sequence[int], *, new: bool, wait: bool = False
+    ) -> int:
         """Submit what is not committed, and publish a ticket for each unit if any was not known. How many were not.
 
-        lengths_ms: estimated audio of every unit of the log.
+        lengths_ms: estimated audio of every unit of the log. wait: until all tickets are confirmed, not some alone.
         """
         first = status.watermark
         work = Work(
             status.job, status.epoch, client, status.job_class, lengths_ms[first:], first, sum(lengths_ms[:first])
         )
         tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
+        at_once = len(tickets) if wait else FIRST_TICKETS
         if new:  # side by side: a ticket that overtakes its unit is looked at twice by the worker
             count, _ = await asyncio.gather(
                 self._scheduler.submit(status.lane, work),
-                self._publisher.publish(status.lane, tickets[:FIRST_TICKETS]),
+                self._publisher.publish(status.lane, tickets[:at_once]),
             )
         elif (count := await self._scheduler.submit(status.lane, work)) > 0:
             tickets = tickets[-count:]
-            await self._publisher.publish(status.lane, tickets[:FIRST_TICKETS])
+            await self._publisher.publish(status.lane, tickets[:at_once])
         else:
             return 0
-        if rest := tickets[FIRST_TICKETS:]:
+        if rest := tickets[at_once:]:
             task = asyncio.create_task(self._publish_behind(status.lane, rest))
             self._behind.add(task)
             task.add_done_callback(self._behind.discard)

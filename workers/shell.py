@@ -214,8 +214,8 @@ class Shell:
         return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)
 
     def _measure(self, output: Output, seconds: float, at_once: int) -> None:
-        """Keep the speed up to date: from claim to commit, which is more than the engine's time."""
-        if output.duration_ms > 0:
+        """Keep the speed up to date: from claim to commit. What was heard before had its engine time then."""
+        if output.duration_ms > 0 and output.gen_ms <= 1000 * seconds:
             self._xrt += XRT_WEIGHT * (at_once * output.duration_ms / 1000 / seconds - self._xrt)
             metrics.XRT.set(self._xrt)
 

@@ -44,6 +44,7 @@ async def cancel_cast(job: CastId, front: FrontDep) -> CastView:
     """Ends a cast that is being made, down to the engine; what has been made stays readable. A finished cast stays as
     it is. Leaving (closing the page, dropping a stream) never cancels.
     """
+    await front.casts.status(job)  # a transcript is none
     await front.casts.cancel(job)
     return await front.casts.view(job)
 
