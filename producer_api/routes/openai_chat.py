@@ -95,7 +95,12 @@ async def chat_completions(
     http: Request,
     front: FrontDep,
     idempotency_key: Annotated[
-        str, Header(max_length=KEY_CHARS, description="The same request with the same key is the same completion.")
+        str,
+        Header(
+            alias="Idempotency-Key",
+            max_length=KEY_CHARS,
+            description="The same request with the same key is the same completion.",
+        ),
     ] = "",
     ephemeral: Annotated[
         bool, Header(alias="X-Castline-Ephemeral", description="Cancel when the client leaves.")
