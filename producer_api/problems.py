@@ -91,7 +91,9 @@ def members_of(exc: CastlineError) -> tuple[Mapping[str, Any], dict[str, str]]:
         case BadInput():
             return exc.problem, {}
         case CompletionFailed():
-            return exc.members, {}
+            # what five workers were lost over, OpenAI's clients would ask for twice more by themselves
+            given_up = exc.members["type"] == errors.PROBLEM_PREFIX + "given-up"
+            return exc.members, {"X-Should-Retry": "false"} if given_up else {}
         case UnknownLog():
             return errors.problem("unknown-log", 404, str(exc)), {"Cache-Control": "no-store"}
         case TooBusy():

@@ -153,7 +153,7 @@ def _rest(value: object, place: _Place, track: _Track) -> tuple[Any, bool]:
 def _rest_of_object(value: Mapping[str, Any], place: _Place, track: _Track) -> tuple[dict[str, Any] | None, bool]:
     rest: dict[str, Any] = {}
     any_cut = False
-    for name, item in value.items():
+    for name, item in sorted(value.items(), key=_arguments_last):
         if name in LABELS or item is None or item == "":
             continue
         left, cut = _rest(item, (*place, name), track)
@@ -164,6 +164,11 @@ def _rest_of_object(value: Mapping[str, Any], place: _Place, track: _Track) -> t
         return None, any_cut
     kept = {"index"} if any_cut else set(value)
     return {name: rest.get(name, value[name]) for name in value if name in rest or name in kept}, any_cut
+
+
+def _arguments_last(member: tuple[str, object]) -> bool:
+    """A function's name comes before them, also where one chunk has both in another order."""
+    return member[0] == "arguments"
 
 
 def _of_the_rest(logprobs: Mapping[str, Any], whole: str | None, rest: str | None) -> dict[str, Any]:
