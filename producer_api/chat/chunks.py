@@ -25,7 +25,8 @@ def failure_of(record: Record) -> Mapping[str, Any]:
             status = record.headers.get("status")
             known = isinstance(status, int) and 400 <= status <= 599
             usual = problem("completion-failed", 502, "The completion has failed.")
-            return {**usual, **record.headers, "status": status if known else 502}
+            said = {name: value for name, value in record.headers.items() if name not in ("i", "a", "w")}
+            return {**usual, **said, "status": status if known else 502}
         case "cancelled":
             # gone, and not a conflict: clients would ask again by themselves
             return problem("cancelled", 410, "The completion was cancelled.")
