@@ -32,6 +32,13 @@ def log_id(secret: bytes, tenant: str, recipe: SpeechRecipe | TranscriptRecipe, 
     return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
 
 
+def keyed_id(secret: bytes, purpose: str, tenant: str, content: str) -> str:
+    """An id that a text of a client's decides, scoped by purpose and tenant: 16 base64url characters."""
+    canonical = json.dumps([purpose, tenant, content], ensure_ascii=True, separators=(",", ":"))
+    digest = hmac.new(secret, canonical.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
+
+
 def new_id() -> str:
     """An id for a log that no recipe names: 16 base64url characters."""
     return secrets.token_urlsafe(ID_BYTES)

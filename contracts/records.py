@@ -105,6 +105,8 @@ class CompletionMeta(_Headers):
     model: str
     """Alias, as asked for."""
     title: str
+    request: str = ""
+    """Keyed hash of the request: what comes again with its Idempotency-Key must be the same."""
     created: int
 
 

@@ -29,6 +29,8 @@ FIRST_UNIT_MS = 2_000
 """Audio of a usual first unit, for estimates of waiting time."""
 CUT_MS = 1_000
 """Work that cutting a recording counts as: it is needed soon."""
+COMPLETION_MS = 5_000
+"""Work that a completion counts as: nobody knows how long it gets."""
 BULK_WAIT_MS = 24 * 3_600_000
 
 
@@ -122,6 +124,8 @@ def lengths_ms(units: Sequence[str], recipe: SpeechRecipe) -> list[int]:
 
 def source_lengths_ms(source: LogSource) -> list[int]:
     """Estimated audio of each unit of a log that is open already; 0 for texts that are no more known."""
+    if source.recipe["kind"] == "llm":
+        return [COMPLETION_MS] * source.status.total
     texts = [source.texts.get(n, "") for n in range(source.status.total)]
     if source.recipe["kind"] == "stt":
         return [_order_ms(text) for text in texts]

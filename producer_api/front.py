@@ -17,7 +17,9 @@ from contracts.errors import Misconfigured
 from contracts.ports import Ring, TicketPublisher
 from producer_api import metrics
 from producer_api.audio.cache import AudioCache
+from producer_api.canary import Canary
 from producer_api.casts import Casts
+from producer_api.completions import Completions
 from producer_api.dispatch import Dispatch
 from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
@@ -37,6 +39,8 @@ class Front:
     publisher: TicketPublisher
     casts: Casts
     transcripts: Transcripts
+    completions: Completions
+    canary: Canary
     hub: Hub
     attention: Attention
     janitor: Janitor
@@ -62,13 +66,15 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
     transcripts = Transcripts(
         store, publisher, dispatch, secret, retention_s=settings.retention_s, max_upload_bytes=settings.max_upload_bytes
     )
+    completions = Completions(store, publisher, dispatch, hub, secret, retention_s=settings.retention_s)
+    canary = Canary(completions, fresh_s=settings.canary_s, timeout_s=settings.canary_timeout_s)
     cache = AudioCache(settings.cache_dir / "audio", settings.cache_bytes)
     running = (hub.run(), attention.run(), janitor.run(), _heed_receipts(publisher, hub))
     tasks = [asyncio.create_task(part) for part in running]
     for task in tasks:
         task.add_done_callback(_complain)
     try:
-        yield Front(settings, store, publisher, casts, transcripts, hub, attention, janitor, cache)
+        yield Front(settings, store, publisher, casts, transcripts, completions, canary, hub, attention, janitor, cache)
     finally:
         for task in tasks:
             task.cancel()

@@ -13,7 +13,7 @@ from contracts.adapters import Store
 from contracts.errors import BadAudio, Unavailable
 from contracts.ids import client_id
 from contracts.ports import LogStatus
-from contracts.topology import HEARING_MODELS, cut_job, cut_lane, live_lane, speech_lane, transcript_lane
+from contracts.topology import HEARING_MODELS, LLM_LANE, cut_job, cut_lane, live_lane, speech_lane, transcript_lane
 from contracts.units import Lane
 from contracts.voices import MODELS
 from producer_api import metrics
@@ -28,7 +28,8 @@ AT_ONCE = 100
 DESERTED_MS = 3 * TOUCH_MS
 _HEARING = [transcript_lane(model) for model in HEARING_MODELS]
 _LIVE = [live_lane(lane) for lane in _HEARING]
-LANES = (*(speech_lane(model) for model in MODELS), *_HEARING, *(cut_lane(lane) for lane in _HEARING), *_LIVE)
+_SPEECH = [speech_lane(model) for model in MODELS]
+LANES = (*_SPEECH, *_HEARING, *(cut_lane(lane) for lane in _HEARING), *_LIVE, LLM_LANE)
 
 
 class Janitor:

@@ -41,6 +41,12 @@ class FrontSettings(BaseSettings):
     cache_bytes: int = Field(default=2 << 30, ge=0)
     send_timeout_s: float = Field(default=10.0, gt=0)
     """A reader that takes longer over one piece is let go; it can resume."""
+    first_byte_s: float = Field(default=10.0, gt=0)
+    """A streamed completion is answered with its HTTP status within this time; errors after that are events."""
+    canary_s: float = Field(default=30.0, ge=0)
+    """What /health/models has found is kept for so long."""
+    canary_timeout_s: float = Field(default=20.0, gt=0)
+    """A model that has not answered a canary by then is not well."""
     log_level: str = "INFO"
 
     @property

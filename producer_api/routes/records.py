@@ -53,6 +53,11 @@ def of_transcripts(connection: HTTPConnection, front: FrontDep) -> None:
     connection.state.find = front.transcripts.status
 
 
+def of_completions(connection: HTTPConnection, front: FrontDep) -> None:
+    """Under this prefix are completions."""
+    connection.state.find = front.completions.status
+
+
 def _find(connection: HTTPConnection) -> Find:
     find: Find = connection.state.find
     return find
