@@ -31,12 +31,15 @@ class Events:
                 self._data.append(value.removeprefix(b" "))
                 self._size += len(value)
             elif not name and not value:
-                yield from self.end()
+                yield from self._event()
         if len(self._rest) + self._size > LONGEST_EVENT:
             raise UpstreamFailed("garbage", "an event without an end")
 
     def end(self) -> Iterator[bytes]:
         """What is left when the stream is over: some leave out the last empty line."""
+        return self.feed(b"\n\n")
+
+    def _event(self) -> Iterator[bytes]:
         data, self._data, self._size = self._data, [], 0
         if data:
             yield b" ".join(data)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
-from pydantic import model_validator as validates_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.errors import Misconfigured
 
@@ -17,7 +17,15 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,127}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
 HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]
 
-_URL = TypeAdapter(AnyHttpUrl)
+
+def _without_slash(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no URL that starts with http:// or https://")
+    return url.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_without_slash)]
 
 
 class _Config(BaseModel):
@@ -27,7 +35,7 @@ class _Config(BaseModel):
 class UpstreamConfig(_Config):
     """One OpenAI-compatible server."""
 
-    url: str
+    url: Url
     """Up to `/chat/completions`, mostly `http://…/v1`."""
     key_env: str = Field(default="", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")
     """Name of the environment variable with its key; empty: none is sent."""
@@ -49,21 +57,8 @@ class UpstreamConfig(_Config):
     """Fields added to the body of each request, in place of the client's."""
     unload: bool = False
     """Ollama: have it drop the models we have used when the worker ends."""
-    proxy: str = ""
-    """HTTP proxy to go through; empty: none. The environment's is not used."""
-
-    @field_validator("url", "proxy")
-    @classmethod
-    def _is_url(cls, value: str) -> str:
-        if value:
-            _URL.validate_python(value)
-        return value.rstrip("/")
-
-    @validates_model(mode="after")
-    def _has_url(self) -> Self:
-        if not self.url:
-            raise ValueError("url is empty")
-        return self
+    proxy: Url | None = None
+    """HTTP proxy to go through. The environment's is not used."""
 
 
 class RouteConfig(_Config):
@@ -95,7 +90,7 @@ class ProxyConfig(_Config):
     models: dict[Name, Annotated[tuple[RouteConfig, ...], Field(min_length=1)]] = Field(min_length=1)
     """Alias -> routes."""
 
-    @validates_model(mode="after")
+    @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> Self:
         for alias, routes in self.models.items():
             for n, route in enumerate(routes):

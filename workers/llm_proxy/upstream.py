@@ -80,7 +80,7 @@ class Upstream:
             headers=headers,
             timeout=httpx.Timeout(None, connect=config.connect_s),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE_S),
-            proxy=config.proxy or None,
+            proxy=config.proxy,
             trust_env=False,
         )
 
@@ -165,17 +165,16 @@ class Upstream:
 
     async def close(self) -> None:
         """Have models unloaded if configured, and drop the connections."""
-        async with self._client:
-            if not self.config.unload:
-                return
-            for model in self._asked:
-                try:
-                    await self._client.post(
-                        f"{self.config.url.removesuffix('/v1')}/api/generate",
-                        json={"model": model, "keep_alive": 0}, timeout=UNLOAD_S,
-                    )  # fmt: skip
-                except httpx.HTTPError as exc:
-                    logger.warning("not unloaded", extra={"upstream": self.name, "error": type(exc).__name__})
+        try:
+            for model in self._asked if self.config.unload else ():
+                await self._client.post(
+                    f"{self.config.url.removesuffix('/v1')}/api/generate",
+                    json={"model": model, "keep_alive": 0}, timeout=UNLOAD_S,
+                )  # fmt: skip
+        except httpx.HTTPError as exc:
+            logger.warning("models not unloaded", extra={"upstream": self.name, "error": type(exc).__name__})
+        finally:
+            await self._client.aclose()
 
     def _clean(self, value: Any) -> Any:  # noqa: ANN401  a text, or JSON with texts in it
         """The same without our key and the values of our headers: error messages quote them."""
