@@ -116,7 +116,7 @@ class System:
         return process
 
     def proxy(self, config: Path | None = None, **settings: str) -> Process:
-        """Start one more completion worker, with this file of upstreams and aliases; without one, settings say where."""
+        """Start one more completion worker, with this file of upstreams and aliases; without one, settings say."""
         environment = self._environment(CASTLINE_LLM_CONFIG=str(config or ""), **settings)
         log = self.directory / f"worker{len(self.workers)}.log"
         process = Process("workers.llm_proxy", environment, log).start()

@@ -7,10 +7,13 @@ anything between them:
     refuse=503   answer with this status      after=2      with this Retry-After
     hang         no token, for ever           die=5        break the connection after so many tokens
     garbage=3    no JSON after so many        idle=5       nothing more after so many, for ever
-    error=3      an error after so many       echo         write the request it got, as one token
-    tools        call a tool                  times=2      only the first so many requests to this model go wrong
+    error=3      an error after so many       cut=5        end the response after so many, as if that were all
+    bare         leave out [DONE]             plain        one JSON object in place of a stream
+    tools        call a tool                  echo         write the request it got, as one token
+    times=2      only the first so many requests to this model go wrong
 
-GET /stats: requests, open, done, aborted (by the other side), and by model; POST /stats begins again.
+GET /stats: requests, open, done, aborted (by the other side), peers (connections), unloaded (models), models (requests
+to each); POST /stats begins again.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from starlette.routing import Route
 
 from load_tests.services import free_port, wait_until
 
-NAMES = "tokens rate refuse after hang die garbage idle error echo tools times".split()
+NAMES = "tokens rate refuse after hang die garbage idle error cut bare plain tools echo times".split()
 _WORD = re.compile(rf"\b({'|'.join(NAMES)})(?:=(\d+))?\b")
 DEFAULT_TOKENS = 10
 DONE = b"data: [DONE]\n\n"
@@ -58,6 +61,9 @@ class Stats:
     done: int = 0
     aborted: int = 0
     models: Counter[str] = field(default_factory=Counter)
+    unloaded: list[str] = field(default_factory=list)
+    peers: set[str] = field(default_factory=set)
+    """Addresses requests came from: one per connection."""
 
 
 class Upstream:
@@ -69,6 +75,7 @@ class Upstream:
             routes=[
                 Route("/v1/models", self._models),
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
+                Route("/api/generate", self._unload, methods=["POST"]),
                 Route("/stats", self._stats, methods=["GET", "POST"]),
             ]
         )
@@ -79,7 +86,13 @@ class Upstream:
     async def _stats(self, request: Request) -> Response:
         if request.method == "POST":
             self.stats = Stats()
-        return JSONResponse(vars(self.stats))
+        return JSONResponse({**vars(self.stats), "peers": len(self.stats.peers)})
+
+    async def _unload(self, request: Request) -> Response:
+        body = await request.json()
+        assert body["keep_alive"] == 0
+        self.stats.unloaded.append(body["model"])
+        return JSONResponse({})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
@@ -88,12 +101,15 @@ class Upstream:
         stats = self.stats
         stats.requests += 1
         stats.models[model] += 1
+        stats.peers.add(str(request.client))
         if "times" in told and stats.models[model] > told["times"]:
             told = {name: told[name] for name in ("tokens", "rate", "echo", "tools") if name in told}
         if "refuse" in told:
             headers = {"Retry-After": str(told["after"])} if "after" in told else {}
             error = {"message": f"refused: {request.headers.get('authorization', 'no key')}", "type": "scripted"}
             return JSONResponse({"error": error}, told["refuse"], headers)
+        if "plain" in told:
+            return JSONResponse({"choices": [{"message": {"content": "whole"}}]})
         return StreamingResponse(self._watched(stream(told, body), stats), media_type="text/event-stream")
 
     async def _watched(self, events: AsyncIterator[bytes], stats: Stats) -> AsyncIterator[bytes]:
@@ -117,6 +133,8 @@ async def stream(told: Mapping[str, int], body: Mapping[str, Any]) -> AsyncItera
         await asyncio.Event().wait()
     tokens = list(deltas(told, body))
     for n, delta in enumerate(tokens):
+        if told.get("cut") == n:
+            return
         for name in ("die", "garbage", "idle", "error"):
             if told.get(name) == n:
                 yield await misbehave(name)
@@ -127,7 +145,8 @@ async def stream(told: Mapping[str, int], body: Mapping[str, Any]) -> AsyncItera
     if body.get("stream_options", {}).get("include_usage"):
         usage = {"prompt_tokens": 3, "completion_tokens": len(tokens), "total_tokens": len(tokens) + 3}
         yield event(body, None, usage=usage)
-    yield DONE
+    if "bare" not in told:
+        yield DONE
 
 
 async def misbehave(name: str) -> bytes:

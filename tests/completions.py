@@ -87,5 +87,5 @@ def shape(records: Sequence[Record]) -> str:
 def write_config(path: Path, upstreams: dict[str, Any], models: dict[str, list[tuple[str, str]]]) -> Path:
     """A file for the worker. models: alias -> (upstream, its model), in order."""
     routes = {alias: [{"upstream": u, "model": m} for u, m in found] for alias, found in models.items()}
-    path.write_text(yaml.safe_dump({"upstreams": upstreams, "models": routes}))
+    path.write_text(yaml.safe_dump({"upstreams": upstreams, "models": routes}, sort_keys=False))
     return path

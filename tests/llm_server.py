@@ -19,7 +19,7 @@ import sys, threading, xllamacpp
 given = xllamacpp.CommonParams()
 given.model.path, given.port, given.model_alias = sys.argv[1], int(sys.argv[2]), {sys.argv[3]}
 given.hostnames, given.n_ctx, given.n_parallel = ["127.0.0.1"], 2048, 2
-given.cpuparams.n_threads = given.cpuparams_batch.n_threads = 2
+given.cpuparams.n_threads = given.cpuparams_batch.n_threads = 1  # more wait for each other, busily, on a busy machine
 server = xllamacpp.Server(given)
 threading.Event().wait()
 """

@@ -69,7 +69,7 @@ def test_figures_and_ends() -> None:
     end = parsed({}, finish_reason="length")
     assert (end.ends, end.token) == ({0: "length"}, True)
     second = parse_chunk(b'{"choices": [{"index": 1, "delta": {"content": "b"}}]}')
-    assert (second.text, second.token, second.choices) == ("", True, {1})
+    assert (second.text, second.token, second.choices) == ("", True, frozenset({1}))
 
 
 @pytest.mark.parametrize(

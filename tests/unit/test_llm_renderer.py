@@ -126,7 +126,7 @@ async def test_a_completion_is_streamed_into_its_log(tmp_path: Path, url: str) -
 
 
 async def test_the_request_goes_through_as_it_came(tmp_path: Path, url: str) -> None:
-    body = {
+    body: dict[str, Any] = {
         "messages": [
             {"role": "user", "content": [{"type": "text", "text": "Grüße \U0001f600"}, {"type": "image_url"}]}
         ],

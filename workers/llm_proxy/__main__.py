@@ -27,6 +27,7 @@ ASK_AGAIN_S = 0.5
 
 def main() -> None:
     """Run until SIGTERM."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request, with its URL
     sys.exit(run_worker(completions(CompletionSettings()), WorkerSettings()))
 
 

@@ -209,7 +209,7 @@ async def _check(response: httpx.Response) -> None:
     error = await _error(response)
     if status in CLIENT_STATUSES:
         raise RequestRefused(status, error)
-    raise of_status(status, str(error.get("message") or ""), _retry_after_s(response))
+    raise of_status(status, str(error.get("message") or ""), retry_after_s(response.headers.get("retry-after", "")))
 
 
 async def _error(response: httpx.Response) -> Mapping[str, Any]:
@@ -225,9 +225,8 @@ async def _error(response: httpx.Response) -> Mapping[str, Any]:
     return error_object(found["error"] if isinstance(found, dict) and "error" in found else found)
 
 
-def _retry_after_s(response: httpx.Response) -> float:
-    """Seconds or a date; 0: it says nothing we understand."""
-    value = response.headers.get("retry-after", "")
+def retry_after_s(value: str) -> float:
+    """Of a Retry-After header, seconds or a date; 0: it says nothing we understand."""
     if value.isdecimal():
         return float(value)
     try:

@@ -51,8 +51,7 @@ class Writing:
     ) -> None:
         """What end() has not written is dropped."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, EngineStopped):
-            await self._task
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def add(self, chunk: Chunk) -> None:
         """Write it soon. Waits while too much is waiting. Raises EngineStopped, see end."""
