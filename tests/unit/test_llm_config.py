@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -80,6 +83,17 @@ async def refusal(settings: CompletionSettings) -> str:
         async with completions(settings)(WorkerSettings(engine_start_s=0.01)):
             raise AssertionError("it has started")
     return str(error.value)
+
+
+def test_a_worker_that_can_not_start_says_why_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("upstreams: {}")
+    settings = {"CASTLINE_STORE": f"sqlite://{tmp_path}/c.db", "CASTLINE_BROKER": ""}
+    ended = subprocess.run(
+        [sys.executable, "-m", "workers.llm_proxy"], capture_output=True, text=True, check=False, timeout=100,
+        env={**os.environ, **settings, "CASTLINE_LLM_CONFIG": str(tmp_path / "c.yaml")},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "c.yaml: upstreams: Dictionary should have at least 1 item" in ended.stderr
 
 
 async def test_a_key_comes_from_the_variable_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

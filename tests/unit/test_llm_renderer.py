@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
+from llm_desk import KEY, desk
+from prometheus_client import REGISTRY
 
-from contracts.adapters import Address, Store, open_store
 from contracts.errors import EngineStopped
-from contracts.ids import new_epoch, new_id
-from contracts.ports import Claim, NewLog, Output, TicketSource
 from contracts.records import CompletionEnd, DeltaHeaders, Record, StartHeaders
-from contracts.topology import LLM_LANE
-from contracts.units import Unit
 from load_tests.upstream import serving
 from workers.llm_proxy import routing
-from workers.llm_proxy.config import Route, UpstreamConfig
-from workers.llm_proxy.renderer import CompletionRenderer, Pool, pool_of
-from workers.llm_proxy.upstream import Upstream
-from workers.main import Bench
-
-KEY = "sk-very-secret"
 
 
 @pytest.fixture(scope="module")
@@ -39,59 +28,6 @@ def url() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "BACKOFF_S", (0.0, 0.0))
-
-
-@dataclass
-class Desk:
-    """A renderer, its pool and its store."""
-
-    store: Store
-    renderer: CompletionRenderer
-    pool: Pool
-
-    async def ask(self, *, stop: asyncio.Event | None = None, attempt: int = 1, **body: Any) -> tuple[Output, Unit]:
-        unit = await self.opened(**body)
-        return await self.render(unit, stop=stop, attempt=attempt), unit
-
-    async def opened(self, text: str | None = None, alias: str = "m", **body: Any) -> Unit:
-        request = {"model": alias, "messages": [{"role": "user", "content": "Hello."}], **body}
-        unit = Unit(new_id(), new_epoch(), 0)
-        recipe, texts = {"kind": "llm", "model": alias}, [text or json.dumps(request)]
-        log = NewLog(unit.job, unit.epoch, LLM_LANE, "live", "", recipe, {}, texts, closed=True, ttl_ms=600_000)
-        await self.store.log_writer.open(log)
-        return unit
-
-    async def render(self, unit: Unit, *, stop: asyncio.Event | None = None, attempt: int = 1) -> Output:
-        task = await self.store.log_writer.look(unit)
-        claim = Claim(unit, 0, attempt, dead=False)
-        return await self.renderer.render(claim, task, alone=True, stop=stop or asyncio.Event())
-
-    async def records(self, unit: Unit) -> Sequence[Record]:
-        page = await self.store.log_reader.read(unit.job, 1)
-        assert page is not None
-        return page.records
-
-    async def types(self, unit: Unit) -> list[str]:
-        return [record.type for record in await self.records(unit)]
-
-
-@contextlib.asynccontextmanager
-async def desk(path: Path, url: str, *models: str, retries: int = 2, **config: Any) -> AsyncIterator[Desk]:
-    """models: of the routes of alias `m`, in order, each at an upstream of its own: u0, u1 …; `away`: no server."""
-    store = open_store(Address(f"sqlite://{path}/castline.db", ""))
-    limits = {"first_token_s": 30, "idle_s": 30, **config}
-    upstreams = {}
-    for n, model in enumerate(models):
-        place = "http://127.0.0.1:1" if model == "away" else url
-        upstreams[f"u{n}"] = Upstream(f"u{n}", UpstreamConfig(url=f"{place}/v1", **limits), KEY)
-    pool = pool_of(upstreams, {"m": [Route(f"u{n}", model, n) for n, model in enumerate(models)]})
-    bench = Bench("w1", store, cast("TicketSource", None))
-    try:
-        yield Desk(store, CompletionRenderer(bench, pool, gather_s=0.0, retries=retries), pool)
-    finally:
-        for upstream in upstreams.values():
-            await upstream.close()
-        await store.close()
 
 
 def stats(url: str, *, anew: bool = False) -> Mapping[str, Any]:
@@ -231,6 +167,33 @@ async def test_what_no_upstream_can_be_asked(tmp_path: Path, url: str) -> None:
     assert (unknown.type, unknown.headers["status"]) == ("error", 404)
     assert unknown.headers["type"] == "urn:castline:problem:unknown-model"
     assert [(o.type, o.headers["status"]) for o in (broken, listed)] == [("error", 400)] * 2
+
+
+async def test_no_depth_of_a_request_ends_the_worker(tmp_path: Path, url: str) -> None:
+    async with desk(tmp_path, url, "tokens=1", retries=0) as d:
+        for depth in (100, 880, 900, 920, 940, 960, 980, 1000, 100_000):
+            nested = '{"messages": [{"role": "user", "content": "x"}], "x": ' + "[" * depth + "]" * depth + "}"
+            output, _ = await d.ask(text=nested)
+            assert output.type == ("eos" if depth == 100 else "error" if depth >= 1000 else output.type)
+
+
+async def test_what_is_measured(tmp_path: Path, url: str) -> None:
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"castline_llm_{name}", labels) or 0.0
+
+    measured = {
+        ("ttft_seconds_count", "u1"): 1, ("tokens_total", "u1"): 7, ("tokens_per_second_count", "u1"): 1,
+        ("in_flight", "u1"): 0, ("tokens_total", "u0"): 0,
+    }  # fmt: skip
+    before = {(name, upstream): value(name, upstream=upstream) for name, upstream in measured}
+    refused = value("failures_total", upstream="u0", kind="status")
+    async with desk(tmp_path, url, "refuse=503", "tokens=7,rate=100", cooldown_s=60) as d:
+        await d.ask()
+        assert 0 < value("cooldown_seconds", upstream="u0") <= 60
+        assert value("cooldown_seconds", upstream="u1") == 0
+    for (name, upstream), more in measured.items():
+        assert value(name, upstream=upstream) == before[name, upstream] + more, name
+    assert value("failures_total", upstream="u0", kind="status") == refused + 1
 
 
 async def test_a_stop_closes_the_upstreams_connection(tmp_path: Path, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -67,6 +68,23 @@ async def test_requests_after_each_other_share_a_connection(upstream: Upstream, 
         await text(upstream, "tokens=3")
     await failure(upstream, "refuse=503")
     assert (await stats(url))["peers"] == 1
+
+
+async def test_a_server_that_accepts_and_is_silent_hangs() -> None:
+    gone = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the other side closes
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        upstream = Upstream("u", UpstreamConfig(url=f"http://127.0.0.1:{port}/v1", first_token_s=0.2), "")
+        silent = await failure(upstream, "m")
+        assert (silent.kind, silent.said) == ("hung", "no answer within 0.2 s")
+        await gone.wait()
+        await upstream.close()
 
 
 async def test_a_refusal_says_when_to_come_again(upstream: Upstream) -> None:

@@ -129,7 +129,7 @@ class CompletionRenderer:
 def _request(text: str) -> Mapping[str, Any] | None:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

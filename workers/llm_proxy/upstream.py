@@ -95,7 +95,7 @@ class Upstream:
         body = {**request, **self.config.extra, "model": model, "stream": True, "stream_options": options}
         events = Events()
         try:
-            async with contextlib.aclosing(self._pieces(json.dumps(body).encode(), answer)) as pieces:
+            async with contextlib.aclosing(self._pieces(_encoded(body), answer)) as pieces:
                 async for piece in pieces:
                     for chunk in _parsed(events.feed(piece), answer):
                         yield chunk
@@ -188,6 +188,13 @@ class Upstream:
             case list():
                 return [self._clean(inner) for inner in value]
         return value
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body).encode()
+    except RecursionError as exc:
+        raise RequestRefused(400, {"message": "The request is nested too deeply."}) from exc
 
 
 def _parsed(events: Iterator[bytes], answer: Answer) -> Iterator[Chunk]:
