@@ -20,7 +20,7 @@ import logging
 import resource
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from contracts.errors import BrokerUnavailable, EngineError, EngineStopped, StoreUnavailable, Unavailable
@@ -211,7 +211,7 @@ class Shell:
                 lambda: self._renderer.render(claim, task, alone=alone, stop=held.stop), Unavailable
             )
         headers = {**output.headers, "a": claim.attempt, "w": self._worker}
-        return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)
+        return replace(output, headers=headers)
 
     def _measure(self, output: Output, seconds: float, at_once: int) -> None:
         """Keep the speed up to date: from claim to commit. What was heard before had its engine time then."""
