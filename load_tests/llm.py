@@ -5,8 +5,8 @@
 Real RabbitMQ (quorum queues) and a redis-server of its own with `appendfsync always`; one front, one completion worker;
 the upstream is load_tests.upstream in a process of its own, which writes `rate` tokens per second. Each round has so
 many streams at once, first directly, then through. TTFT: from the request to the first text; gap: between one event
-with text and the next, so with gathering on there are fewer and longer ones. Every completion is then read again from the
-middle on with Last-Event-ID, and must be what was read from its beginning, byte for byte.
+with text and the next, so with gathering on there are fewer and longer ones. Every completion is then read again from
+the middle on with Last-Event-ID, and must be what was read from its beginning, byte for byte.
 """
 
 from __future__ import annotations
