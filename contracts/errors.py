@@ -106,6 +106,26 @@ class TextTooLong(BadInput):
         self.limit = limit
 
 
+class CastNotOpen(BadInput):
+    """No text can be added: the cast was given whole, is closed or cancelled, or speaks a completion."""
+
+    slug = "cast-not-open"
+    status = 409
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No text can be added to this cast: {reason}.")
+
+
+class AnotherWriter(BadInput):
+    """Somebody else has added to the same open cast in the meantime."""
+
+    slug = "another-writer"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else adds text to this cast; what came of yours before that is in it.")
+
+
 class UnknownVoice(BadInput):
     """A voice nobody has, or a mix that does not parse."""
 

@@ -32,6 +32,8 @@ class SpeechRecipe(_Message):
     speed: float = Field(ge=0.25, le=4.0)
     normaliser: int
     """Version of the text normaliser and splitter: a change of either makes another cast."""
+    completion: str = ""
+    """Log whose text an open cast speaks while it is written; no part of any id, as open casts have random ones."""
 
 
 class TranscriptRecipe(_Message):

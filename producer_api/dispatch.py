@@ -85,8 +85,9 @@ class Dispatch:
         """
         first = status.watermark
         work = Work(
-            status.job, status.epoch, client, status.job_class, lengths_ms[first:], first, sum(lengths_ms[:first])
-        )
+            status.job, status.epoch, client, status.job_class, lengths_ms[first:], first, sum(lengths_ms[:first]),
+            status.audio_ms - sum(lengths_ms[:first]),
+        )  # fmt: skip
         tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
         at_once = len(tickets) if wait else FIRST_TICKETS
         if new:  # side by side: a ticket that overtakes its unit is looked at twice by the worker
@@ -104,6 +105,11 @@ class Dispatch:
             self._behind.add(task)
             task.add_done_callback(self._behind.discard)
         return count
+
+    async def add(self, lane: Lane, work: Work) -> None:
+        """Submit units of a log that grows, and publish their tickets. Raises StoreUnavailable."""
+        tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
+        await asyncio.gather(self._scheduler.submit(lane, work), self._publish_behind(lane, tickets))
 
     async def _publish_behind(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
         try:

@@ -36,6 +36,8 @@ class FrontSettings(BaseSettings):
     """The same at /v1/audio/transcriptions and /v1/audio/translations."""
     max_wait_s: int = Field(default=1_800, ge=1)
     """New live casts are refused (503) while more than this much work of the fleet waits before them."""
+    open_idle_s: int = Field(default=600, ge=1)
+    """An open cast to which nothing is added for so long is closed."""
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("castline"))
     """Encoded audio of finished casts, made when somebody seeks in it."""
     cache_bytes: int = Field(default=2 << 30, ge=0)
