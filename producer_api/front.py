@@ -24,7 +24,7 @@ from producer_api.dispatch import Dispatch
 from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
 from producer_api.janitor import Janitor
-from producer_api.open_casts.completions import Completions
+from producer_api.open_casts.narrators import Narrators
 from producer_api.open_casts.texts import OpenCasts
 from producer_api.settings import FrontSettings
 from producer_api.transcripts import Transcripts
@@ -62,12 +62,12 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
     attention = Attention(store.scheduler)
     hub = Hub(store.log_reader, bell, attention)
     dispatch = Dispatch(store, publisher, max_wait_s=settings.max_wait_s)
-    completions = Completions(store, dispatch, hub, secret, max_text_chars=settings.max_text_chars)
-    janitor = Janitor(store, dispatch, secret, open_idle_s=settings.open_idle_s, take_over=completions.follow)
+    narrators = Narrators(store, dispatch, hub, secret, max_text_chars=settings.max_text_chars)
+    janitor = Janitor(store, dispatch, secret, open_idle_s=settings.open_idle_s, take_over=narrators.follow)
     casts = Casts(
         store, publisher, dispatch, secret, retention_s=settings.retention_s, max_text_chars=settings.max_text_chars
     )
-    open_casts = OpenCasts(casts, completions, store, dispatch, secret, max_text_chars=settings.max_text_chars)
+    open_casts = OpenCasts(casts, narrators, store, dispatch, secret, max_text_chars=settings.max_text_chars)
     transcripts = Transcripts(
         store, publisher, dispatch, secret, retention_s=settings.retention_s, max_upload_bytes=settings.max_upload_bytes
     )
@@ -87,7 +87,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await completions.close()
+        await narrators.close()
         await publisher.close()
         await bell.close()
         await store.close()

@@ -15,7 +15,7 @@ from contracts.topology import LLM_LANE
 from producer_api.cast_models import CastRequest, CastView
 from producer_api.casts import Casts
 from producer_api.dispatch import Dispatch
-from producer_api.open_casts.completions import Completions
+from producer_api.open_casts.narrators import Narrators
 from producer_api.open_casts.writer import CastWriter
 
 THREAD_CHARS = 4_096
@@ -26,10 +26,10 @@ class OpenCasts:
     """Open casts of one front process."""
 
     def __init__(
-        self, casts: Casts, completions: Completions, store: Store, dispatch: Dispatch, secret: bytes, *,
+        self, casts: Casts, narrators: Narrators, store: Store, dispatch: Dispatch, secret: bytes, *,
         max_text_chars: int,
     ) -> None:  # fmt: skip
-        self._casts, self._completions = casts, completions
+        self._casts, self._narrators = casts, narrators
         self._store, self._dispatch = store, dispatch
         self._secret = secret
         self._max_chars = max_text_chars
@@ -42,7 +42,7 @@ class OpenCasts:
                 raise UnknownLog(request.source.completion)
         _, view = await self._casts.post(request, address=address, tenant=tenant)
         if request.source is not None:
-            self._completions.follow(await self._source(view.id))
+            self._narrators.follow(await self._source(view.id))
         return view
 
     async def write(self, job: str, body: AsyncIterator[bytes], *, address: str, close: bool) -> int:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 RETRY_S = 1.0
 
 
-class Completions:
+class Narrators:
     """Those that this front process follows."""
 
     def __init__(self, store: Store, dispatch: Dispatch, hub: Hub, secret: bytes, *, max_text_chars: int) -> None:
