@@ -71,6 +71,9 @@ class IncrementalSplitter:
                 self._known = word.start()
                 units += self._look()
             self._searched = len(self._text)
+        if text[-1:].isspace() and self._text:  # what comes next in a normal text is none
+            self._known = len(self._text)
+            units += self._look()
         self._silent = self._silent and not units
         return units
 

@@ -168,6 +168,7 @@ def test_what_is_no_audio_is_one_line_and_a_status_of_one(url: str, tmp_path: Pa
     assert not (tmp_path / "bad.txt").exists()
 
 
+@pytest.mark.timeout(300)
 def test_status_finds_a_transcript_by_its_id_and_by_any_link(url: str, tmp_path: Path) -> None:
     file = tmp_path / "talk.wav"
     file.write_bytes(speech(1))

@@ -13,6 +13,10 @@ import pytest
 
 from load_tests.services import free_port, wait_until
 
+pytestmark = pytest.mark.timeout(600)
+
+START_S = 240
+"""On a busy machine."""
 CLI = "from producer_api.cli import main; main()"
 WITHOUT_THE_EXTRA = f"import sys; sys.modules['faster_whisper'] = None; {CLI}"
 
@@ -49,10 +53,10 @@ def workers(port: int) -> dict[str, int]:
 def test_it_speaks_where_it_can_not_hear(tmp_path: Path, flags: tuple[str, ...], script: str, lines: list[str]) -> None:
     process = start(tmp_path, port := free_port(), *flags, script=script)
     try:
-        wait_until(lambda: workers(port) == {"tone": 1}, 60, "speech")
+        wait_until(lambda: workers(port) == {"tone": 1}, START_S, "speech")
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=START_S)
     assert process.returncode == 0
     said = [line for line in err.splitlines() if line.startswith("castline")]
     assert [line[: len(words)] for line, words in zip(said, lines, strict=True)] == lines
@@ -61,10 +65,10 @@ def test_it_speaks_where_it_can_not_hear(tmp_path: Path, flags: tuple[str, ...],
 def test_ears_of_ones_own_need_no_model(tmp_path: Path) -> None:
     process = start(tmp_path, port := free_port(), "--hearing", CASTLINE_STT_ENGINE="echo")
     try:
-        wait_until(lambda: workers(port) == {"tone": 1, "echo": 1}, 60, "speech and hearing")
+        wait_until(lambda: workers(port) == {"tone": 1, "echo": 1}, START_S, "speech and hearing")
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=START_S)
     assert process.returncode == 0
 
 
@@ -74,6 +78,6 @@ def test_ears_of_ones_own_need_no_model(tmp_path: Path) -> None:
     ids=["no model", "no extra"],
 )
 def test_hearing_that_was_asked_for_and_can_not_be_is_one_line(tmp_path: Path, script: str, words: str) -> None:
-    out, err = (process := start(tmp_path, free_port(), "--hearing", script=script)).communicate(timeout=60)
+    out, err = (process := start(tmp_path, free_port(), "--hearing", script=script)).communicate(timeout=START_S)
     [line] = [line for line in err.splitlines() if line.startswith("castline")]  # there is a bar, too
     assert (process.returncode, out, line[: len(words)]) == (1, "", words)
