@@ -113,10 +113,7 @@ def run(plan: Plan) -> int:
             return 1
         if not hearing:
             sys.stderr.write("castline: going on without hearing\n")
-    children = [_Child("front", "producer_api", environment)]
-    children += [_Child(f"worker {n + 1}", "workers.tts", environment) for n in range(plan.workers)]
-    children += [_Child("hearing worker", "workers.stt", environment)] if hearing else []
-    supervisor = _Supervisor(children)
+    supervisor = _Supervisor(_children(plan.workers, environment, hearing=hearing))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, supervisor.stop)
     link = f"http://{_reachable(plan.host)}:{environment['CASTLINE_PORT']}/"
@@ -135,6 +132,17 @@ def run(plan: Plan) -> int:
     finally:
         supervisor.shut_down()
     return 0
+
+
+def _children(workers: int, environment: dict[str, str], *, hearing: bool) -> list[_Child]:
+    """The processes; completions are written where the environment says what models there are."""
+    children = [_Child("front", "producer_api", environment)]
+    children += [_Child(f"worker {n + 1}", "workers.tts", environment) for n in range(workers)]
+    if hearing:
+        children.append(_Child("hearing worker", "workers.stt", environment))
+    if environment.keys() & {"CASTLINE_LLM_URL", "CASTLINE_LLM_CONFIG"}:
+        children.append(_Child("completion worker", "workers.llm_proxy", environment))
+    return children
 
 
 def _can_hear(*, asked: bool | None) -> bool:

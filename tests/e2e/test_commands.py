@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from load_tests.services import free_port, wait_until
+from load_tests.upstream import serving
 from producer_api.commands.up import HEARING_MODEL
 from workers.models.settings import ModelSettings
 from workers.models.store import ModelStore
@@ -40,19 +41,20 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{(port := free_port())}"
     environment = {**os.environ, "CASTLINE_MODEL_DIR": os.environ.get("CASTLINE_MODEL_DIR", str(_models()))}
     log = directory / "log"
-    with log.open("wb") as output:
+    with log.open("wb") as output, serving() as upstream:
+        environment["CASTLINE_LLM_URL"] = f"{upstream}/v1"
         command = [sys.executable, "-m", "producer_api.cli", "up", "--no-browser", "--port", str(port)]
         process = subprocess.Popen(
             [*command, "--data-dir", str(directory)], env=environment, stdout=output, stderr=output
         )
-    try:
-        wait_until(lambda: _ready(url, process, log), 300, "castline up")
-        yield url
-        process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
-        assert f"castline is ready:  {url}/" in log.read_text()
-    finally:
-        process.kill()
+        try:
+            wait_until(lambda: _ready(url, process, log), 300, "castline up")
+            yield url
+            process.send_signal(signal.SIGINT)
+            assert process.wait(40) == 0
+            assert f"castline is ready:  {url}/" in log.read_text()
+        finally:
+            process.kill()
 
 
 def _models() -> Path:
@@ -64,9 +66,10 @@ def _models() -> Path:
 def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
     assert process.poll() is None, log.read_text()[-2000:]
     try:
-        return httpx.get(f"{url}/ready", trust_env=False).status_code == 200
+        answer = httpx.get(f"{url}/ready", trust_env=False)
     except httpx.HTTPError:
         return False
+    return answer.status_code == 200 and "llm" in answer.json()["workers"]
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +152,7 @@ def run(line: str, url: str, directory: Path) -> str:
 @pytest.mark.timeout(600)
 def test_every_command_of_the_readme_runs(up: str, tmp_path: Path) -> None:
     lines = [line for line in readme() if "transcri" not in line]
-    assert len(lines) >= 9
+    assert len(lines) >= 11
     for line in lines:
         assert run(line, up, tmp_path), line
     assert {p.name for p in tmp_path.iterdir()} == {"hello.opus", "mixed.mp3"}
