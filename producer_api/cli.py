@@ -100,11 +100,11 @@ def transcribe(  # noqa: PLR0913, PLR0917  each is a flag of the command
 def status(
     job: Annotated[
         str | None,
-        typer.Argument(metavar="ID", help="Id or link of a cast or a transcript; the server's own status without one."),
+        typer.Argument(metavar="ID", help="Id or link of a job; the server's own status without one."),
     ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Where a cast or a transcript stands, or whether the server is ready."""
+    """Where a cast, a transcript or a completion stands, or whether the server is ready."""
     raise typer.Exit(status_command.run(Server(url), job))
 
 

@@ -1,4 +1,4 @@
-"""`castline status`: a cast, a transcript, or the server."""
+"""`castline status`: a cast, a transcript, a completion, or the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from contracts.errors import BadInput
 from producer_api.commands.client import Server, ServerError
 
-KINDS = {"c": "casts", "casts": "casts", "transcripts": "transcripts"}
+KINDS = {"c": "casts", "casts": "casts", "transcripts": "transcripts", "completions": "completions"}
 """What stands before an id in a link, and what it is an id of."""
 
 
@@ -30,20 +30,21 @@ def run(server: Server, job: str | None) -> int:
 
 
 def _find(server: Server, given: str) -> dict[str, Any]:
-    """An id alone may be of either kind; any link of ours says which. Raises BadInput or ServerError."""
+    """An id alone may be of any kind; any link of ours says which. Raises BadInput or ServerError."""
     try:
         parts = [part for part in urlsplit(given).path.split("/") if part]
     except ValueError as exc:
         raise BadInput(f"{given!r} is no link: {exc}") from exc
     if not parts:
-        raise BadInput(f"{given!r} is no id and no link of a cast or a transcript")
+        raise BadInput(f"{given!r} is no id and no link of ours")
     for kind, job in itertools.pairwise(parts):
         if kind in KINDS:
             return server.call("GET", f"/v1/{KINDS[kind]}/{quote(job, safe='')}")
     job = quote(parts[-1], safe="")
-    try:
-        return server.call("GET", f"/v1/casts/{job}")
-    except ServerError as exc:
-        if exc.status != 404:
-            raise
-    return server.call("GET", f"/v1/transcripts/{job}")
+    for kind in ("casts", "transcripts"):
+        try:
+            return server.call("GET", f"/v1/{kind}/{job}")
+        except ServerError as exc:
+            if exc.status != 404:
+                raise
+    return server.call("GET", f"/v1/completions/{job}")

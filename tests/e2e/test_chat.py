@@ -171,6 +171,8 @@ def test_logs_of_another_kind_are_not_here(http: httpx.Client) -> None:
     cast = http.post("/v1/casts", json={"text": f"A cast, {uuid4().hex}.", "voice": "tone"}).json()["id"]
     assert http.get(f"/v1/completions/{cast}").status_code == 404
     assert http.delete(f"/v1/completions/{cast}").status_code == 404
+    assert http.get(f"/v1/completions/{cast}/records").status_code == 404
+    assert http.get(f"/v1/completions/{cast}/records", params={"live": "sse"}).status_code == 404
 
 
 def test_the_surface_is_described(http: httpx.Client) -> None:

@@ -153,8 +153,12 @@ def run(line: str, url: str, directory: Path) -> str:
 def test_every_command_of_the_readme_runs(up: str, tmp_path: Path) -> None:
     lines = [line for line in readme() if "transcri" not in line]
     assert len(lines) >= 11
-    for line in lines:
-        assert run(line, up, tmp_path), line
+    said = {line: run(line, up, tmp_path) for line in lines}
+    assert all(said.values()), said
+    [chat] = [out for line, out in said.items() if "/v1/chat/completions" in line]
+    found = re.search(r'"id":"chatcmpl-([^"]+)"', chat)
+    assert found, chat
+    assert json.loads(castline(up, "status", found[1]).stdout)["text"].startswith("0 1 2 ")
     assert {p.name for p in tmp_path.iterdir()} == {"hello.opus", "mixed.mp3"}
 
 
