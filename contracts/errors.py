@@ -4,9 +4,12 @@ CastlineError
 ├── BadInput              the caller's fault; carries the problem type, HTTP status and field
 │   ├── BadAudio          no audio in it that can be decoded, or too much
 │   ├── NothingToSpeak    no letter, digit or symbol in the text
+│   ├── ReusedKey         an Idempotency-Key came with another request
 │   ├── TextTooLong       over the configured bound
+│   ├── UnknownModel      no worker has a language model of this name
 │   ├── UploadTooLarge    the same of a recording
 │   └── UnknownVoice      no such voice, or a malformed mix
+├── CompletionFailed      a completion has ended without an answer; carries the problem members
 ├── UnknownLog            no log of that id (never existed, or expired)
 ├── Unavailable           a server we stand on does not answer; carries retry_after_s
 │   ├── StoreUnavailable  Redis, or the SQLite file
@@ -23,6 +26,9 @@ Facts are attributes; nobody parses messages.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 PROBLEM_PREFIX = "urn:castline:problem:"
 
@@ -100,6 +106,26 @@ class TextTooLong(BadInput):
         self.limit = limit
 
 
+class CastNotOpen(BadInput):
+    """No text can be added: the cast was given whole, is closed or cancelled, or speaks a completion."""
+
+    slug = "cast-not-open"
+    status = 409
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No text can be added to this cast: {reason}.")
+
+
+class AnotherWriter(BadInput):
+    """Somebody else has added to the same open cast in the meantime."""
+
+    slug = "another-writer"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else adds text to this cast; what came of yours before that is in it.")
+
+
 class UnknownVoice(BadInput):
     """A voice nobody has, or a mix that does not parse."""
 
@@ -108,6 +134,37 @@ class UnknownVoice(BadInput):
     def __init__(self, voice: str, reason: str) -> None:
         super().__init__(f"Voice {voice!r}: {reason}.", field="voice")
         self.voice = voice
+
+
+class UnknownModel(BadInput):
+    """No worker has a language model of this name; the words are those that clients of OpenAI look for."""
+
+    slug = "model-not-found"
+    status = 404
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"There is no model {model[:120]!r} here; GET /v1/models lists them.", field="model")
+        self.model = model
+
+
+class ReusedKey(BadInput):
+    """An Idempotency-Key that came with another request before."""
+
+    slug = "idempotency-key-reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another request before.", field="Idempotency-Key")
+
+
+class CompletionFailed(CastlineError):
+    """A completion that has ended without an answer.
+
+    members: RFC 9457, as in its `error` record; `upstream_error` is what the upstream has said, if it has.
+    """
+
+    def __init__(self, members: Mapping[str, Any]) -> None:
+        super().__init__(str(members["detail"]))
+        self.members = members
 
 
 class UnknownLog(CastlineError):

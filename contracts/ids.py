@@ -26,8 +26,15 @@ def log_id(secret: bytes, tenant: str, recipe: SpeechRecipe | TranscriptRecipe, 
     content: the text that is spoken, or the SHA-256 of the recording that is heard.
     Keyed, so that nobody can test a guess of somebody's text without the server's secret.
     """
-    fields = {"tenant": tenant, **recipe.model_dump(), "text": content}
+    fields = {"tenant": tenant, **recipe.model_dump(exclude={"completion"}), "text": content}
     canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    digest = hmac.new(secret, canonical.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
+
+
+def keyed_id(secret: bytes, purpose: str, tenant: str, content: str) -> str:
+    """An id that a text of a client's decides, scoped by purpose and tenant: 16 base64url characters."""
+    canonical = json.dumps([purpose, tenant, content], ensure_ascii=True, separators=(",", ":"))
     digest = hmac.new(secret, canonical.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
 

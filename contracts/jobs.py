@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +32,8 @@ class SpeechRecipe(_Message):
     speed: float = Field(ge=0.25, le=4.0)
     normaliser: int
     """Version of the text normaliser and splitter: a change of either makes another cast."""
+    completion: str = ""
+    """Log whose text an open cast speaks while it is written; no part of any id, as open casts have random ones."""
 
 
 class TranscriptRecipe(_Message):
@@ -48,6 +50,14 @@ class TranscriptRecipe(_Message):
     temperature: float = Field(ge=0, le=1)
     words: bool
     """With times of words."""
+
+
+class CompletionRecipe(_Message):
+    """Who writes a completion. The text of its one unit is the request as it came, JSON of /v1/chat/completions."""
+
+    kind: Literal["llm"] = "llm"
+    model: str
+    """Alias, see workers.llm_proxy."""
 
 
 class CutOrder(_Message):
@@ -84,6 +94,13 @@ class PieceOrder(_Message):
     """Empty: the engine finds out."""
     spoken: Spoken | None = None
     """None: the piece is part `index` of blob `job.epoch`, as the recording's cut has left it there."""
+
+
+class HeardPiece(_Message):
+    """Text of a unit of a transcript that is made again, in place of a PieceOrder: this was heard the last time."""
+
+    heard: dict[str, Any]
+    """Headers of its `segment` record."""
 
 
 class Ticket(_Message):
@@ -125,6 +142,7 @@ class WorkerInfo(_Message):
     device_asked: str
     device_active: str
     voices: tuple[str, ...]
+    """What it can be asked for: voices, or aliases of language models."""
     slots: int
     """Units it renders at once."""
     xrt: float

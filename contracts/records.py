@@ -1,7 +1,8 @@
 """Records: the entries of a log. Frozen, dense, first write wins; a terminal record is the last one.
 
 A tts log is `meta` (seq 0), one `audio` or `skip` per unit (seq = index + 1) and one terminal record; an stt log has
-`segment` in place of `audio`, and grows while its recording is cut.
+`segment` in place of `audio`, and grows while its recording is cut; an llm log has one unit: `start` per attempt, and
+`delta` records while it is written.
 LOG_VERSION stands in `meta` as `v`; readers ignore header fields they do not know.
 """
 
@@ -94,6 +95,60 @@ class SegmentHeaders(_Headers):
     a: int
     w: str
     engine: str
+
+
+class CompletionMeta(_Headers):
+    """Headers of a completion's `meta` record."""
+
+    v: int = LOG_VERSION
+    kind: Literal["llm"] = "llm"
+    model: str
+    """Alias, as asked for."""
+    title: str
+    request: str = ""
+    """Keyed hash of the request: what comes again with its Idempotency-Key must be the same."""
+    created: int
+
+
+class StartHeaders(_Headers):
+    """Headers of a `start` record: an attempt begins to write, and readers drop what they had before it."""
+
+    i: int
+    a: int
+    """Attempt, from 1."""
+    w: str
+    upstream: str
+    model: str
+    """As the upstream calls it."""
+
+
+class DeltaHeaders(_Headers):
+    """Headers of a `delta` record: what came within 25 ms.
+
+    Its body is the upstream's chunks (chat.completion.chunk) as they came, each on a line.
+    """
+
+    i: int
+    t: str
+    """Text of the first choice in them."""
+
+
+class CompletionEnd(_Headers):
+    """Headers of a completion's `eos` record."""
+
+    i: int
+    finish_reason: str | None
+    """Of the first choice."""
+    usage: dict[str, Any] | None
+    """As the upstream counts."""
+    upstream: str
+    model: str
+    ttft_ms: int
+    """From the request to the upstream to its first token."""
+    g: int
+    """From the request to the upstream to its last, ms."""
+    a: int
+    w: str
 
 
 class SkipHeaders(_Headers):

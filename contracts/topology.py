@@ -21,6 +21,10 @@ DEAD_DELIVERY_LIMIT = 1_000_000
 """Every look at a dead letter counts: with the default of RabbitMQ 4, the twentieth would lose it."""
 
 
+LLM_LANE = Lane("llm")
+"""Where completions are written, whatever their model: a worker knows all aliases."""
+
+
 def speech_lane(model: str) -> Lane:
     """The lane of a speech model. Workers of one lane can do all of its units."""
     return Lane("tts") if model == DEFAULT_SPEECH_MODEL else Lane(f"tts.{model}")

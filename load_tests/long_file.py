@@ -45,16 +45,21 @@ class Result:
     pieces: int
 
 
-def long_wav(minutes: float) -> bytes:
-    """Human speech for so long."""
-    parts: list[NDArray[np.int16]] = []
-    pause = np.zeros(round(PAUSE_S * RATE), np.int16)
+def recorded() -> list[NDArray[np.int16]]:
+    """Sentences read by a human, 16 kHz."""
     if not RECORDINGS.is_dir():
         install(PACKAGE)
+    parts = []
     for path in sorted(RECORDINGS.glob("*.wav")):
         with wave.open(str(path)) as file:
-            parts += [np.frombuffer(file.readframes(file.getnframes()), np.int16), pause]
-    once = np.concatenate(parts)
+            parts.append(np.frombuffer(file.readframes(file.getnframes()), np.int16))
+    return parts
+
+
+def long_wav(minutes: float) -> bytes:
+    """Human speech for so long."""
+    pause = np.zeros(round(PAUSE_S * RATE), np.int16)
+    once = np.concatenate([sound for part in recorded() for sound in (part, pause)])
     size = round(minutes * 60 * RATE)
     out = io.BytesIO()
     with wave.open(out, "wb") as file:

@@ -115,6 +115,14 @@ class System:
         self.workers.append(process)
         return process
 
+    def proxy(self, config: Path | None = None, **settings: str) -> Process:
+        """Start one more completion worker, with this file of upstreams and aliases; without one, settings say."""
+        environment = self._environment(CASTLINE_LLM_CONFIG=str(config or ""), **settings)
+        log = self.directory / f"worker{len(self.workers)}.log"
+        process = Process("workers.llm_proxy", environment, log).start()
+        self.workers.append(process)
+        return process
+
     def wait_for_workers(self, count: int) -> None:
         """Until so many are registered."""
 

@@ -6,13 +6,25 @@ import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
 from producer_api import problems
 from producer_api.front import open_front
 from producer_api.limits import BodyLimit
-from producer_api.routes import audio, casts, live, openai_transcriptions, ops, pages, records, transcripts
+from producer_api.routes import (
+    audio,
+    casts,
+    completions,
+    live,
+    openai_chat,
+    openai_models,
+    openai_transcriptions,
+    ops,
+    pages,
+    records,
+    transcripts,
+)
 from producer_api.settings import FrontSettings
 
 FORM_BYTES = 1 << 16
@@ -40,9 +52,11 @@ def create_app(settings: FrontSettings) -> FastAPI:
     larger = {"/v1/audio/transcriptions": short, "/v1/audio/translations": short}
     larger["/v1/transcripts"] = settings.max_upload_bytes + FORM_BYTES
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=larger)
-    for module in (casts, audio, live, transcripts, openai_transcriptions, ops, pages):
+    ours = (casts, audio, live, transcripts, completions)
+    for module in (*ours, openai_chat, openai_models, openai_transcriptions, ops, pages):
         app.include_router(module.router)
-    for kind in ("casts", "transcripts"):
-        app.include_router(records.router, prefix=f"/v1/{kind}")
+    kinds = {"casts": records.of_casts, "transcripts": records.of_transcripts, "completions": records.of_completions}
+    for kind, find in kinds.items():
+        app.include_router(records.router, prefix=f"/v1/{kind}", dependencies=[Depends(find)])
     app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
     return app

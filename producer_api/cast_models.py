@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.jobs import JobClass
 
 TITLE_CHARS = 200
+
+
+class TextSource(BaseModel):
+    """Where a cast gets its text from."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    completion: str = Field(pattern=r"^[A-Za-z0-9_-]{16}$", description="Id of a completion, of this server.")
 
 
 class CastRequest(BaseModel):
@@ -19,7 +27,15 @@ class CastRequest(BaseModel):
         json_schema_extra={"examples": [{"text": "Hello there. This is castline.", "voice": "af_heart"}]},
     )  # fmt: skip
 
-    text: str = Field(description="The text to speak; any length up to the server's bound.", min_length=1)
+    text: str = Field(
+        default="", description="The text to speak; any length up to the server's bound. May be empty if more comes."
+    )
+    open: bool = Field(
+        default=False, description="More text comes, by `POST /v1/casts/{id}/text`: each such cast is a new one."
+    )
+    source: TextSource | None = Field(
+        default=None, description="Speak this while it is written; the cast is open until it ends."
+    )
     voice: str | None = Field(
         default=None,
         description="A voice of GET /v1/voices, or a mix of them with weights.",
@@ -36,6 +52,20 @@ class CastRequest(BaseModel):
         alias="class",
         description="`live`: somebody waits; `bulk`: within the day, behind everything live.",
     )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.source is not None and self.text:
+            raise ValueError("a text or a source, not both")
+        if not (self.text or self.open or self.source):
+            raise ValueError("a text, a source, or `open`")
+        return self
+
+
+class Units(BaseModel):
+    """How many units a cast has now."""
+
+    units: int
 
 
 class Links(BaseModel):
@@ -66,6 +96,8 @@ class CastView(BaseModel):
     watermark: int
     """How many of them can be heard, from the first on."""
     skipped: int
+    open: bool
+    """More units may come: `units` is not the end."""
     audio_ms: int
     gen_ms: int
     """Engine time, ms."""

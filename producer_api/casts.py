@@ -9,7 +9,7 @@ from typing import Any
 from contracts import text, voices
 from contracts.adapters import Store
 from contracts.errors import NothingToSpeak, TextTooLong, UnknownLog, UnknownVoice
-from contracts.ids import client_id, log_id, new_epoch
+from contracts.ids import client_id, log_id, new_epoch, new_id
 from contracts.jobs import JobClass, SpeechRecipe, WorkerInfo
 from contracts.ports import LogStatus, NewLog, TicketPublisher
 from contracts.records import CastMeta
@@ -40,29 +40,29 @@ class Casts:
     async def post(self, request: CastRequest, *, address: str, tenant: str = "") -> tuple[bool, CastView]:
         """Open the cast of this recipe, or find it and submit what is missing. (is new, where it stands).
 
+        One whose text is still to come (`open`, `source`) is named by no recipe, and always new.
         address: where it came from; without a tenant, casts of one address share its turns.
         Raises BadInput or Unavailable; whatever was written stays and the same call goes on from there.
         """
-        if len(request.text) > self._max_chars:
-            raise TextTooLong(len(request.text), self._max_chars)
-        content, units, recipe = await self._prepare(request)
-        job = log_id(self._secret, tenant, recipe, content)
+        content, units = await self._split(request)
+        growing = request.open or request.source is not None
+        if not (units or growing):
+            raise NothingToSpeak
+        recipe = await self._recipe(request)
+        job = new_id() if growing else log_id(self._secret, tenant, recipe, content)
         lane = speech_lane(recipe.model)
-        meta = CastMeta(
-            model=recipe.model, model_version=recipe.model_version, voice=recipe.voice, language=recipe.language,
-            speed=recipe.speed, title=_title(request.title or content), created=0,
-        ).model_dump(exclude={"created"})  # fmt: skip
+        meta = cast_meta(recipe, request.title or content)
         with metrics.OPEN_SECONDS.time():
             await self._refuse_if_full(lane, request.job_class, job)
             new_log = NewLog(
                 job, new_epoch(), lane, request.job_class, tenant, recipe.model_dump(), meta, units,
-                closed=True, ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
+                closed=not growing, ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
             )  # fmt: skip
             opened, _ = await asyncio.gather(self._log.open(new_log), self._dispatch.expect(lane, job))
-            if opened.status.state == "live":
+            if opened.status.state == "live" and units:
                 client = client_id(self._secret, tenant, address)
                 await self._dispatch.supply(opened.status, client, lengths_ms(units, recipe), new=opened.new)
-        metrics.POSTED.labels("new" if opened.new else "same").inc()
+        metrics.POSTED.labels("open" if growing else "new" if opened.new else "same").inc()
         return opened.new, await (self._view(opened.status, meta) if opened.new else self.view(job))
 
     async def _refuse_if_full(self, lane: Lane, job_class: JobClass, job: str) -> None:
@@ -71,23 +71,23 @@ class Casts:
             metrics.POSTED.labels("refused").inc()
             raise refusal
 
-    async def _prepare(self, request: CastRequest) -> tuple[str, list[str], SpeechRecipe]:
+    async def _split(self, request: CastRequest) -> tuple[str, list[str]]:
+        """The text in its normal form, and its units; none if there is nothing to speak. Raises BadInput."""
+        if len(request.text) > self._max_chars:
+            raise TextTooLong(len(request.text), self._max_chars)
+        _, _, language = voices.resolve(request.model, request.voice, request.language)
+        if len(request.text) > LONG_TEXT_CHARS:
+            return await asyncio.to_thread(_split, request.text, language)
+        return _split(request.text, language)
+
+    async def _recipe(self, request: CastRequest) -> SpeechRecipe:
+        """How the cast sounds. Raises BadInput."""
         model, voice, language = voices.resolve(request.model, request.voice, request.language)
-        long = len(request.text) > LONG_TEXT_CHARS
-        content = await asyncio.to_thread(text.normalise, request.text) if long else text.normalise(request.text)
-        if not text.speakable(content):
-            raise NothingToSpeak
         await self._check_loaded(speech_lane(model.id), voice)
-        recipe = SpeechRecipe(
+        return SpeechRecipe(
             model=model.id, model_version=model.version, voice=voice, language=language, speed=request.speed,
-            normaliser=text.NORMALISER_VERSION,
+            normaliser=text.NORMALISER_VERSION, completion=request.source.completion if request.source else "",
         )  # fmt: skip
-        units = (
-            await asyncio.to_thread(text.split_units, content, language)
-            if long
-            else text.split_units(content, language)
-        )
-        return content, units, recipe
 
     async def _check_loaded(self, lane: Lane, voice: str) -> None:
         """Refuse a voice that no worker has; while no worker is known, one that has it may come."""
@@ -97,9 +97,9 @@ class Casts:
                 raise UnknownVoice(part.id, "no worker has its data; `castline models pull` may get it")
 
     async def status(self, job: str) -> LogStatus:
-        """Where the log stands. Raises UnknownLog."""
+        """Where the log stands. Raises UnknownLog; a log of another kind is none."""
         status = await self._reader.status(job)
-        if status is None:
+        if status is None or not status.lane.startswith("tts"):
             raise UnknownLog(job)
         return status
 
@@ -126,7 +126,8 @@ class Casts:
             id=status.job, state="waiting" if position is not None else status.state,
             model=meta["model"], voice=meta["voice"], language=meta["language"], speed=meta["speed"],
             title=meta["title"], job_class=status.job_class, units=status.total, watermark=status.watermark,
-            skipped=status.skipped, audio_ms=status.audio_ms, gen_ms=status.gen_ms,
+            skipped=status.skipped, open=status.state == "live" and not status.closed,
+            audio_ms=status.audio_ms, gen_ms=status.gen_ms,
             xrt=round(status.audio_ms / status.gen_ms, 3) if status.gen_ms else None,
             lead_ms=status.audio_ms - (status.now_ms - status.first_ms) if started else None,
             position=position, eta_ms=eta_ms, workers=len(workers), created=status.created_ms,
@@ -142,6 +143,19 @@ class Casts:
             units = [Unit(job, status.epoch, n) for n in range(status.watermark, status.total)]
             await self._scheduler.release(status.lane, [(unit, None) for unit in units])
             await self._publisher.cancel(job)
+
+
+def cast_meta(recipe: SpeechRecipe, title: str) -> dict[str, Any]:
+    """Headers of a cast's `meta` record, as open takes them."""
+    return CastMeta(
+        model=recipe.model, model_version=recipe.model_version, voice=recipe.voice, language=recipe.language,
+        speed=recipe.speed, title=_title(title), created=0,
+    ).model_dump(exclude={"created"})  # fmt: skip
+
+
+def _split(given: str, language: str) -> tuple[str, list[str]]:
+    content = text.normalise(given)
+    return content, text.split_units(content, language) if text.speakable(content) else []
 
 
 def _title(given: str) -> str:

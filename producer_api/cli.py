@@ -49,9 +49,12 @@ def up(
     ] = DATA_DIR,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,  # noqa: FBT002  a flag
+    hearing: Annotated[
+        bool | None, typer.Option("--hearing/--no-hearing", help="A hearing worker, too; if castline[stt] is here.")
+    ] = None,
 ) -> None:
     """Run everything on this machine: front, workers, SQLite. Nothing to install, nothing to configure."""
-    plan = up_command.Plan(host, port, engine, data_dir, workers, browser)
+    plan = up_command.Plan(host, port, engine, data_dir, workers, browser, hearing)
     raise typer.Exit(up_command.run(plan))
 
 
@@ -95,13 +98,14 @@ def transcribe(  # noqa: PLR0913, PLR0917  each is a flag of the command
 
 @app.command()
 def status(
-    cast: Annotated[
-        str | None, typer.Argument(help="Id or link of a cast; the server's own status without one.")
+    job: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="Id or link of a cast or a transcript; the server's own status without one."),
     ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Where a cast stands, or whether the server is ready."""
-    raise typer.Exit(status_command.run(Server(url), cast))
+    """Where a cast or a transcript stands, or whether the server is ready."""
+    raise typer.Exit(status_command.run(Server(url), job))
 
 
 @app.command()
@@ -144,7 +148,7 @@ def dead_show(
 
 @dead.command("retry")
 def dead_retry(letter: Letter = None, every: All = False, kind: Kind = None, data_dir: DataDir = DATA_DIR) -> None:  # noqa: FBT002  a flag
-    """Have its cast made again, and forget the letter. The whole cast: a finished one never changes."""
+    """Make its job again, and forget the letter: the whole cast, or of a transcript what was given up."""
     address = dead_command.find_address(data_dir)
     raise typer.Exit(dead_command.run(dead_command.retry(address, letter, kind, every=every)))
 

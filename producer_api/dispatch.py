@@ -29,6 +29,8 @@ FIRST_UNIT_MS = 2_000
 """Audio of a usual first unit, for estimates of waiting time."""
 CUT_MS = 1_000
 """Work that cutting a recording counts as: it is needed soon."""
+COMPLETION_MS = 5_000
+"""Work that a completion counts as: nobody knows how long it gets."""
 BULK_WAIT_MS = 24 * 3_600_000
 
 
@@ -74,31 +76,40 @@ class Dispatch:
         """Have a janitor look at this log some time, whatever becomes of this process."""
         await self._scheduler.expect(lane, job, FIRST_LOOK_MS)
 
-    async def supply(self, status: LogStatus, client: str, lengths_ms: Sequence[int], *, new: bool) -> int:
+    async def supply(
+        self, status: LogStatus, client: str, lengths_ms: Sequence[int], *, new: bool, wait: bool = False
+    ) -> int:
         """Submit what is not committed, and publish a ticket for each unit if any was not known. How many were not.
 
-        lengths_ms: estimated audio of every unit of the log.
+        lengths_ms: estimated audio of every unit of the log. wait: until all tickets are confirmed, not some alone.
         """
         first = status.watermark
         work = Work(
-            status.job, status.epoch, client, status.job_class, lengths_ms[first:], first, sum(lengths_ms[:first])
-        )
+            status.job, status.epoch, client, status.job_class, lengths_ms[first:], first, sum(lengths_ms[:first]),
+            status.audio_ms - sum(lengths_ms[:first]),
+        )  # fmt: skip
         tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
+        at_once = len(tickets) if wait else FIRST_TICKETS
         if new:  # side by side: a ticket that overtakes its unit is looked at twice by the worker
             count, _ = await asyncio.gather(
                 self._scheduler.submit(status.lane, work),
-                self._publisher.publish(status.lane, tickets[:FIRST_TICKETS]),
+                self._publisher.publish(status.lane, tickets[:at_once]),
             )
         elif (count := await self._scheduler.submit(status.lane, work)) > 0:
             tickets = tickets[-count:]
-            await self._publisher.publish(status.lane, tickets[:FIRST_TICKETS])
+            await self._publisher.publish(status.lane, tickets[:at_once])
         else:
             return 0
-        if rest := tickets[FIRST_TICKETS:]:
+        if rest := tickets[at_once:]:
             task = asyncio.create_task(self._publish_behind(status.lane, rest))
             self._behind.add(task)
             task.add_done_callback(self._behind.discard)
         return count
+
+    async def add(self, lane: Lane, work: Work) -> None:
+        """Submit units of a log that grows, and publish their tickets. Raises StoreUnavailable."""
+        tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
+        await asyncio.gather(self._scheduler.submit(lane, work), self._publish_behind(lane, tickets))
 
     async def _publish_behind(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
         try:
@@ -119,6 +130,8 @@ def lengths_ms(units: Sequence[str], recipe: SpeechRecipe) -> list[int]:
 
 def source_lengths_ms(source: LogSource) -> list[int]:
     """Estimated audio of each unit of a log that is open already; 0 for texts that are no more known."""
+    if source.recipe["kind"] == "llm":
+        return [COMPLETION_MS] * source.status.total
     texts = [source.texts.get(n, "") for n in range(source.status.total)]
     if source.recipe["kind"] == "stt":
         return [_order_ms(text) for text in texts]

@@ -17,11 +17,15 @@ from contracts.errors import Misconfigured
 from contracts.ports import Ring, TicketPublisher
 from producer_api import metrics
 from producer_api.audio.cache import AudioCache
+from producer_api.canary import Canary
 from producer_api.casts import Casts
+from producer_api.completions import Completions
 from producer_api.dispatch import Dispatch
 from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
 from producer_api.janitor import Janitor
+from producer_api.open_casts.narrators import Narrators
+from producer_api.open_casts.texts import OpenCasts
 from producer_api.settings import FrontSettings
 from producer_api.transcripts import Transcripts
 
@@ -36,7 +40,10 @@ class Front:
     store: Store
     publisher: TicketPublisher
     casts: Casts
+    open_casts: OpenCasts
     transcripts: Transcripts
+    completions: Completions
+    canary: Canary
     hub: Hub
     attention: Attention
     janitor: Janitor
@@ -55,24 +62,32 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
     attention = Attention(store.scheduler)
     hub = Hub(store.log_reader, bell, attention)
     dispatch = Dispatch(store, publisher, max_wait_s=settings.max_wait_s)
-    janitor = Janitor(store, dispatch, secret)
+    narrators = Narrators(store, dispatch, hub, secret, max_text_chars=settings.max_text_chars)
+    janitor = Janitor(store, dispatch, secret, open_idle_s=settings.open_idle_s, take_over=narrators.follow)
     casts = Casts(
         store, publisher, dispatch, secret, retention_s=settings.retention_s, max_text_chars=settings.max_text_chars
     )
+    open_casts = OpenCasts(casts, narrators, store, dispatch, secret, max_text_chars=settings.max_text_chars)
     transcripts = Transcripts(
         store, publisher, dispatch, secret, retention_s=settings.retention_s, max_upload_bytes=settings.max_upload_bytes
     )
+    completions = Completions(store, publisher, dispatch, hub, secret, retention_s=settings.retention_s)
+    canary = Canary(completions, fresh_s=settings.canary_s, timeout_s=settings.canary_timeout_s)
     cache = AudioCache(settings.cache_dir / "audio", settings.cache_bytes)
     running = (hub.run(), attention.run(), janitor.run(), _heed_receipts(publisher, hub))
     tasks = [asyncio.create_task(part) for part in running]
     for task in tasks:
         task.add_done_callback(_complain)
     try:
-        yield Front(settings, store, publisher, casts, transcripts, hub, attention, janitor, cache)
+        yield Front(
+            settings, store, publisher, casts, open_casts, transcripts, completions, canary, hub, attention, janitor,
+            cache,
+        )  # fmt: skip
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await narrators.close()
         await publisher.close()
         await bell.close()
         await store.close()

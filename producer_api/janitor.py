@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from contracts.adapters import Store
 from contracts.errors import BadAudio, Unavailable
 from contracts.ids import client_id
-from contracts.ports import LogStatus
-from contracts.topology import HEARING_MODELS, cut_job, cut_lane, live_lane, speech_lane, transcript_lane
+from contracts.ports import LogSource, LogStatus
+from contracts.topology import HEARING_MODELS, LLM_LANE, cut_job, cut_lane, live_lane, speech_lane, transcript_lane
 from contracts.units import Lane
 from contracts.voices import MODELS
 from producer_api import metrics
@@ -27,17 +28,26 @@ AGAIN_MS = 30_000
 AT_ONCE = 100
 DESERTED_MS = 3 * TOUCH_MS
 _HEARING = [transcript_lane(model) for model in HEARING_MODELS]
+_SPEECH = [speech_lane(model) for model in MODELS]
 _LIVE = [live_lane(lane) for lane in _HEARING]
-LANES = (*(speech_lane(model) for model in MODELS), *_HEARING, *(cut_lane(lane) for lane in _HEARING), *_LIVE)
+LANES = (*_SPEECH, *_HEARING, *(cut_lane(lane) for lane in _HEARING), *_LIVE, LLM_LANE)
 
 
 class Janitor:
-    """One per front process."""
+    """One per front process.
 
-    def __init__(self, store: Store, dispatch: Dispatch, secret: bytes) -> None:
+    open_idle_s: how long an open cast is waited for; take_over: speaks the completion an open cast names.
+    """
+
+    def __init__(
+        self, store: Store, dispatch: Dispatch, secret: bytes, *,
+        open_idle_s: int, take_over: Callable[[LogSource], None],
+    ) -> None:  # fmt: skip
         self._log, self._scheduler = store.log_writer, store.scheduler
         self._dispatch = dispatch
         self._secret = secret
+        self._open_idle_ms = open_idle_s * 1000
+        self._take_over = take_over
 
     async def run(self) -> None:
         """A round every ROUND_S, for as long as the process lives."""
@@ -59,8 +69,10 @@ class Janitor:
                 ended.append(job)
             elif not status.closed and lane in _LIVE:
                 await self._look_at_speaker(status)
-            elif not status.closed:
+            elif not status.closed and lane not in _SPEECH:
                 await self._look_at_cut(status)
+            elif not status.closed and not await self._look_at_open_cast(status):
+                continue
             elif await self._scheduler.place(lane, f"{job}:{status.epoch}") is None:
                 repaired += await self._repair(job)
         await self._scheduler.settled(lane, ended)
@@ -81,6 +93,19 @@ class Janitor:
         touched_ms = source.status.expires_ms - source.ttl_ms
         if source.status.now_ms - touched_ms > DESERTED_MS:
             await self._log.grow(status.job, status.epoch, source.status.total, [], close=True)
+
+    async def _look_at_open_cast(self, status: LogStatus) -> bool:
+        """A cast whose text still arrives, or whose front has died. False: no units of it lack."""
+        source = await self._log.source(status.job)
+        if source is None:
+            return False
+        idle_ms = source.status.now_ms - (source.status.expires_ms - source.ttl_ms)
+        if source.recipe.get("completion"):
+            if idle_ms > DESERTED_MS:
+                self._take_over(source)
+        elif idle_ms > self._open_idle_ms:
+            await self._log.grow(status.job, status.epoch, source.status.total, [], close=True)
+        return source.status.watermark < source.status.total
 
     async def _repair(self, job: str) -> int:
         """No unit of this live log waits or is in work: submit those that are not committed."""

@@ -27,7 +27,7 @@ class BodyLimit:
         detail = f"The body is larger than {limit:,} bytes."
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > limit:
-            await problem("content-too-large", 413, detail)(scope, receive, send)
+            await problem("content-too-large", 413, detail, path=scope["path"])(scope, receive, send)
             return
         seen = 0
 

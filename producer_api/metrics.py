@@ -8,6 +8,7 @@ from contracts.ports import Backlog
 from contracts.units import Lane
 
 POSTED = Counter("castline_casts_posted_total", "POST /v1/casts answered, by outcome", ["outcome"])
+COMPLETIONS = Counter("castline_completions_posted_total", "Completions asked for, by outcome", ["outcome"])
 FINISHED = Counter("castline_casts_finished_total", "Receipts of finished casts")
 FINISHED_AUDIO_SECONDS = Counter("castline_casts_finished_audio_seconds_total", "Audio of finished casts")
 OPEN_SECONDS = Histogram("castline_open_seconds", "POST /v1/casts, from text to ticket",

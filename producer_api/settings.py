@@ -36,11 +36,19 @@ class FrontSettings(BaseSettings):
     """The same at /v1/audio/transcriptions and /v1/audio/translations."""
     max_wait_s: int = Field(default=1_800, ge=1)
     """New live casts are refused (503) while more than this much work of the fleet waits before them."""
+    open_idle_s: int = Field(default=600, ge=1)
+    """An open cast to which nothing is added for so long is closed."""
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("castline"))
     """Encoded audio of finished casts, made when somebody seeks in it."""
     cache_bytes: int = Field(default=2 << 30, ge=0)
     send_timeout_s: float = Field(default=10.0, gt=0)
     """A reader that takes longer over one piece is let go; it can resume."""
+    first_byte_s: float = Field(default=10.0, gt=0)
+    """A streamed completion is answered with its HTTP status within this time; errors after that are events."""
+    canary_s: float = Field(default=30.0, ge=0)
+    """What /health/models has found is kept for so long."""
+    canary_timeout_s: float = Field(default=20.0, gt=0)
+    """A model that has not answered a canary by then is not well."""
     log_level: str = "INFO"
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from contracts.errors import BadInput
 from contracts.jobs import JobClass
 from contracts.topology import DEFAULT_HEARING_MODEL
 from producer_api.live.microphone import AudioFormat
@@ -58,6 +60,19 @@ class LiveRequest(HearingRequest):
     @classmethod
     def _number(cls, value: str | int) -> str | int:
         return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+Asked = TypeVar("Asked", bound=HearingRequest)
+
+
+def asked(kind: type[Asked], fields: Mapping[str, Any]) -> Asked:
+    """A request out of the fields of a form or a query. Raises BadInput."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{field}: {first['msg']}.", field=field) from exc
 
 
 class TranscriptLinks(BaseModel):

@@ -54,6 +54,7 @@ class Transcripts:
     ) -> tuple[bool, TranscriptView]:
         """Take the recording in; open its transcript, or find it. (is new, where it stands).
 
+        A finished one that lacks pieces which were given up begins anew: the recording is here again, all can be heard.
         Raises BadInput or Unavailable; the recording is forgotten then.
         """
         lane = transcript_lane(request.model)
@@ -69,9 +70,11 @@ class Transcripts:
             meta = TranscriptMeta(
                 model=recipe.model, language=recipe.language, task=recipe.task, title=title, created=0
             ).model_dump(exclude={"created"})
+            before = await self._reader.status(job)
             new_log = NewLog(
-                job, new_epoch(), lane, request.job_class, tenant, recipe.model_dump(), meta, [],
-                closed=False, ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
+                job, new_epoch(), lane, request.job_class, tenant, recipe.model_dump(), meta, [], closed=False,
+                ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
+                replace=before is not None and before.skipped > 0,
             )  # fmt: skip
             opened, _ = await asyncio.gather(self._log.open(new_log), self._dispatch.expect(lane, job))
             cutting = await self._order_cut(opened.status, recipe, upload, client)

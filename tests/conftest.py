@@ -85,8 +85,9 @@ async def delete_queues(url: str, namespace: str) -> None:
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel()
-        for lane in ("tts", "tts.tone", "tts.espeak"):
+        for lane in ("tts", "tts.tone", "tts.espeak", "stt.echo", "stt.echo.cut"):
             await channel.queue_delete(namespace + topology.queue_name(Lane(lane)))
-        await channel.queue_delete(namespace + "tts.dead")
+        for dead in ("tts.dead", "stt.dead"):
+            await channel.queue_delete(namespace + dead)
         for exchange in (topology.DEAD_EXCHANGE, topology.CANCEL_EXCHANGE):
             await channel.exchange_delete(namespace + exchange)

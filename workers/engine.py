@@ -16,7 +16,8 @@ from contracts.ports import Output
 class EngineInfo:
     """What an engine says of itself once it is loaded.
 
-    slots: units it can render at once; probe_xrt: real-time factor of one slot on the fixed probe.
+    voices: what it can be asked for, see WorkerInfo; slots: units it can render at once; probe_xrt: real-time factor of
+    one slot on the fixed probe.
     """
 
     name: str

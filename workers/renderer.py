@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from contracts.ports import Assignment, Committed, Output
+from contracts.ports import Assignment, Claim, Committed, Output
 from contracts.units import Unit
 from workers import metrics
 from workers.engine import UnitRequest
@@ -14,8 +14,8 @@ from workers.engine import UnitRequest
 class Renderer(Protocol):
     """One kind of unit."""
 
-    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
-        """What is to be committed; without the headers `a` and `w`, which the shell adds.
+    async def render(self, claim: Claim, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
+        """What is to be committed; `a` and `w` (attempt, worker) are added to its headers by the shell.
 
         alone: nobody else wants the engine. Raises EngineError; after Unavailable it is called again.
         """
@@ -42,9 +42,9 @@ class EngineRenderer:
     def __init__(self, engine: RenderingProcess) -> None:
         self._engine = engine
 
-    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
+    async def render(self, claim: Claim, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
         """See Renderer.render."""
-        output = await self._engine.render(UnitRequest(unit.index, task.text, task.recipe, alone=alone), stop)
+        output = await self._engine.render(UnitRequest(claim.unit.index, task.text, task.recipe, alone=alone), stop)
         metrics.ENGINE_STARTS.set(self._engine.starts)
         return output
 

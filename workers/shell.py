@@ -5,6 +5,7 @@ What becomes of a ticket (and of the unit it was used for):
     nothing is due              ack
     unit committed before, gone release, ack
     handed out too often        bury a copy, commit `skip`, release, ack
+    another attempt writes it   ack; the unit is not ours any more
     rendered and committed      release, ack; a receipt if this commit finished the log
     engine died or failed       give back (the attempt counts), put back
     stopped: cancelled, lapsed  ack; the unit is not ours any more
@@ -19,7 +20,7 @@ import logging
 import resource
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from contracts.errors import BrokerUnavailable, EngineError, EngineStopped, StoreUnavailable, Unavailable
@@ -182,6 +183,9 @@ class Shell:
                 alone = self._alone(held)
                 output = await self._render(claim, task, held, alone=alone)
             committed = await self._commit(unit, output)
+            if committed.verdict == "LAPSED":
+                metrics.UNITS.labels("lapsed").inc()
+                return True
             await self._patiently(lambda: self._renderer.settled(unit, task, output, committed))
             if not claim.dead:
                 self._measure(output, time.monotonic() - began, 1 if alone else self._info.slots)
@@ -204,14 +208,14 @@ class Shell:
     async def _render(self, claim: Claim, task: Assignment, held: _InFlight, *, alone: bool) -> Output:
         with metrics.RENDER_SECONDS.time():
             output = await self._patiently(
-                lambda: self._renderer.render(claim.unit, task, alone=alone, stop=held.stop), Unavailable
+                lambda: self._renderer.render(claim, task, alone=alone, stop=held.stop), Unavailable
             )
         headers = {**output.headers, "a": claim.attempt, "w": self._worker}
-        return Output(output.type, headers, output.body, output.duration_ms, output.gen_ms)
+        return replace(output, headers=headers)
 
     def _measure(self, output: Output, seconds: float, at_once: int) -> None:
-        """Keep the speed up to date: from claim to commit, which is more than the engine's time."""
-        if output.duration_ms > 0:
+        """Keep the speed up to date: from claim to commit. What was heard before had its engine time then."""
+        if output.duration_ms > 0 and output.gen_ms <= 1000 * seconds:
             self._xrt += XRT_WEIGHT * (at_once * output.duration_ms / 1000 / seconds - self._xrt)
             metrics.XRT.set(self._xrt)
 

@@ -9,9 +9,11 @@ Every verb may raise Unavailable. All times are milliseconds; all clocks are the
 from contracts.ports.blobs import Blobs
 from contracts.ports.dead import JOB_KINDS, DeadLetter, DeadLetters, JobKind, letter_id
 from contracts.ports.log import (
+    AppendVerdict,
     Assignment,
     Bell,
     Committed,
+    CommitVerdict,
     Grown,
     LogReader,
     LogSource,
@@ -22,6 +24,7 @@ from contracts.ports.log import (
     Opened,
     Output,
     Page,
+    Part,
     Ring,
 )
 from contracts.ports.schedule import Backlog, Claim, Listening, Place, Scheduler, Work
@@ -29,11 +32,13 @@ from contracts.ports.tickets import Delivery, TicketPublisher, TicketSource
 
 __all__ = [
     "JOB_KINDS",
+    "AppendVerdict",
     "Assignment",
     "Backlog",
     "Bell",
     "Blobs",
     "Claim",
+    "CommitVerdict",
     "Committed",
     "DeadLetter",
     "DeadLetters",
@@ -50,6 +55,7 @@ __all__ = [
     "Opened",
     "Output",
     "Page",
+    "Part",
     "Place",
     "Ring",
     "Scheduler",

@@ -11,6 +11,8 @@ from contracts.records import Record
 from contracts.units import Lane, Unit
 
 LogState = Literal["live", "done", "cancelled", "failed"]
+AppendVerdict = Literal["OK", "LAPSED", "GONE"]
+CommitVerdict = Literal["OK", "STAGED", "DUP", "GONE", "BAD", "LAPSED"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,27 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a worker commits for one unit. duration_ms and gen_ms are summed into the log's totals."""
+    """What a worker commits for one unit. duration_ms and gen_ms are summed into the log's totals.
 
-    type: Literal["audio", "segment", "cut", "skip"]
+    `eos` and `error` are the end of a log of one unit, in place of the `eos` the store would write.
+    """
+
+    type: Literal["audio", "segment", "cut", "skip", "eos", "error"]
     headers: Mapping[str, Any]
     body: bytes = b""
     duration_ms: int = 0
     gen_ms: int = 0
+    writer: str = ""
+    """Who has appended the records before it, see LogWriter.append; empty: nobody has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A record of a unit that becomes visible while it is made."""
+
+    type: Literal["start", "delta"]
+    headers: Mapping[str, Any]
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +138,18 @@ class Committed:
 
     OK: visible now; STAGED: waits for earlier units; DUP: another commit was first; GONE: other epoch, cancelled
     or expired; BAD: no such unit. finished: this commit wrote the terminal record.
+    LAPSED: another attempt writes it now; the unit is that one's, and is not released.
     """
 
-    verdict: Literal["OK", "STAGED", "DUP", "GONE", "BAD"]
+    verdict: CommitVerdict
     watermark: int
     finished: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """Answer to grow. OK; GAP: units before `first` are missing; GONE: other epoch, cancelled, failed or expired.
+    """Answer to grow. OK; GAP: units before `first` are missing, or with `exact` there are more; GONE: other epoch,
+    cancelled, failed or expired.
 
     total: units it has now. finished: this call wrote the terminal record.
     """
@@ -169,10 +187,21 @@ class LogWriter(Protocol):
         """Append a unit's record in index order, and the terminal record after the last one. First write wins."""
         ...
 
-    async def grow(self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool) -> Grown:
+    async def append(self, unit: Unit, writer: str, at: int, parts: Sequence[Part]) -> AppendVerdict:
+        """Make parts of a unit visible before it is committed; the unit is the next one of its log.
+
+        writer: this attempt; at: how many parts it has appended before. With 0 it takes over from any other, whose
+        calls are LAPSED from then on. May be said again. GONE: committed, other epoch, cancelled or expired.
+        """
+        ...
+
+    async def grow(
+        self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool, exact: bool = False
+    ) -> Grown:
         """Add units to an open log, from index `first` on; those it has already stay, so that it may be said again.
 
-        close: these were the last; `eos` is written at once if all of them are committed.
+        close: these were the last; `eos` is written at once if all of them are committed. exact: unless `first` is
+        where it ends, nothing is added: somebody else writes, too.
         """
         ...
 

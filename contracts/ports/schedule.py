@@ -15,7 +15,8 @@ class Work:
     """Units of one cast that are to be done, in order.
 
     client: whose turn it is, see ids.client_id; lengths_ms: estimated audio of each unit, from unit `first` on;
-    before_ms: estimated audio of all units before `first`.
+    before_ms: estimated audio of all units before `first`; shift_ms: what their real audio came to beyond the estimate,
+    as far as they are done.
     """
 
     job: str
@@ -25,6 +26,7 @@ class Work:
     lengths_ms: Sequence[int]
     first: int = 0
     before_ms: int = 0
+    shift_ms: int = 0
 
     @property
     def units(self) -> list[Unit]:
@@ -36,7 +38,8 @@ class Work:
 class Listening:
     """Somebody (`ear`) hears a cast at position_ms of its audio now, and will for ttl_ms.
 
-    position_ms None: has paused, or left. renew: goes on as known; the position counts only where the ear is new.
+    position_ms None: has paused, or left. renew: goes on as known; the position counts only where the ear is new, and
+    is at most that of the first unit to be done: nobody hears what is not made.
     """
 
     ear: str
@@ -94,7 +97,8 @@ class Scheduler(Protocol):
     async def submit(self, lane: Lane, work: Work) -> int:
         """Put a cast's units in order; those waiting or leased already are left alone. How many were new.
 
-        A cast that is new here counts as heard for GRACE_MS: its listener is about to come.
+        A cast that is new here counts as heard for GRACE_MS: its listener is about to come. One of which there were
+        units before (it is written while it is spoken) goes on: it is started, and wanted at once.
         """
         ...
 

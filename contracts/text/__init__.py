@@ -7,15 +7,18 @@
     units      the four in a row
     weight     how much there is to say in a text
 
+    normal_stream, incremental   the same of a text that comes piece by piece
+
 A change that makes other units or another normal form must raise NORMALISER_VERSION: it is part of a cast's id.
 """
 
 from __future__ import annotations
 
+from contracts.text.incremental import IncrementalSplitter
 from contracts.text.normal import normalise, speakable
 from contracts.text.units import split_units
 from contracts.text.weight import estimate_ms
 
-__all__ = ["NORMALISER_VERSION", "estimate_ms", "normalise", "speakable", "split_units"]
+__all__ = ["NORMALISER_VERSION", "IncrementalSplitter", "estimate_ms", "normalise", "speakable", "split_units"]
 
 NORMALISER_VERSION: int = 3

@@ -39,8 +39,8 @@ _TOO_MANY_MARKS = regex.compile(rf"(?<=\p{{M}}{{{MAX_MARKS}}})\p{{M}}++")
 _BLANKS = regex.compile(r"[^\S\n]+")
 _LINE = regex.compile(r" ?\n ?")
 _PARAGRAPH = regex.compile(r"\n{2,}")
-_LIST_ITEM = regex.compile(r"(?m)^(?:[-*•‣–]|\d{1,2}[.)])\ (?=\S)")
-_WRAPPED_CJK = regex.compile(
+LIST_ITEM = regex.compile(r"(?m)^(?:[-*•‣–]|\d{1,2}[.)])\ (?=\S)")
+WRAPPED_CJK = regex.compile(
     r"(?<=[\p{Han}\p{Hiragana}\p{Katakana}。、，！？：；])\n(?=[\p{Han}\p{Hiragana}\p{Katakana}])"
 )
 
@@ -54,6 +54,11 @@ def normalise(text: str) -> str:
     NFC; no controls, surrogates or invisible marks; blanks single; paragraphs parted by exactly one empty line. A
     line end inside a paragraph is a blank, unless it parts the items of a list: those become paragraphs.
     """
+    return "\n\n".join(_one_line(paragraph) for paragraph in _PARAGRAPH.split(clean(text).strip()))
+
+
+def clean(text: str) -> str:
+    """The characters of a normal form: lines are as they were."""
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = _LINE_END.sub("\n", text).replace("\u2029", "\n\n")
@@ -61,8 +66,7 @@ def normalise(text: str) -> str:
     # What goes may bring others together, that compose, and then depend on other neighbours: seldom, and once or twice.
     while (kept := _NO_TEXT.sub(_kept, text)) != text:
         text = _composed(kept)
-    text = _LINE.sub("\n", _BLANKS.sub(" ", text)).strip()
-    return "\n\n".join(_one_line(paragraph) for paragraph in _PARAGRAPH.split(text))
+    return _LINE.sub("\n", _BLANKS.sub(" ", text))
 
 
 def _composed(text: str) -> str:
@@ -81,7 +85,7 @@ def _kept(match: regex.Match[str]) -> str:
 def _one_line(paragraph: str) -> str:
     if "\n" not in paragraph:
         return paragraph
-    items = [m.start() for m in _LIST_ITEM.finditer(paragraph)]
+    items = [m.start() for m in LIST_ITEM.finditer(paragraph)]
     if len(items) > 1:
         edges = [0, *(i for i in items if i > 0), len(paragraph)]
         lines = [paragraph[a:b].rstrip("\n") for a, b in pairwise(edges)]
@@ -90,7 +94,7 @@ def _one_line(paragraph: str) -> str:
 
 
 def _unwrapped(lines: str) -> str:
-    return _WRAPPED_CJK.sub("", lines).replace("\n", " ")
+    return WRAPPED_CJK.sub("", lines).replace("\n", " ")
 
 
 def speakable(text: str) -> bool:

@@ -94,6 +94,21 @@ def opening_end(sentence: str, language: str) -> int:
     return end
 
 
+def opening_is_sure(beginning: str) -> bool:
+    """Whether opening_end of this beginning of a sentence, of whole words, is that of the sentence."""
+    head = beginning[:_CJK_WHOLE]
+    if len(head) < _CJK_WHOLE:
+        return False
+    if len(_UNSPACED.findall(head)) * 2 > len(head):
+        return len(beginning) > _CJK_WHOLE + 1
+    return len(_first_words(beginning, _SEEN)) >= _MOST + _TAIL
+
+
+def second_is_sure(beginning: str) -> bool:
+    """Whether second_end of this beginning, of whole words, is that of all that the first unit left."""
+    return len(_first_words(beginning, _NEXT_WHOLE)) > _NEXT_WHOLE
+
+
 def second_end(rest: str) -> int:
     """Where the second unit ends, given what the first left of its sentence; cut where a pause is heard, or not."""
     words = _first_words(rest, _NEXT_WHOLE)

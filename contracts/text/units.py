@@ -22,19 +22,19 @@ def split_units(text: str, language: str) -> list[str]:
     One sentence is one unit, but for the first (in pieces: somebody waits for it) and for those too long for an engine.
     Each unit holds something speakable, unless that would make it too long.
     """
-    whole = _voiced(sentences(text, language))
-    return list(_voiced(_parts(whole, language)))
+    whole = voiced(sentences(text, language))
+    return list(voiced(_parts(whole, language)))
 
 
 def _parts(whole: Iterable[str], language: str) -> Iterator[str]:
     for n, sentence in enumerate(whole):
-        pieces = _opening(sentence, language) if n == 0 else (sentence,)
+        pieces = opening(sentence, language) if n == 0 else (sentence,)
         for piece in pieces:
             yield from cut_long(piece)
 
 
-def _opening(sentence: str, language: str) -> Iterator[str]:
-    """The first sentence: short, longer, the rest."""
+def opening(sentence: str, language: str) -> Iterator[str]:
+    """The first sentence in pieces: short, longer, the rest."""
     end = opening_end(sentence, language)
     yield sentence[:end]
     if rest := sentence[end:]:
@@ -44,7 +44,7 @@ def _opening(sentence: str, language: str) -> Iterator[str]:
             yield rest[end:]
 
 
-def _voiced(pieces: Iterable[str]) -> Iterator[str]:
+def voiced(pieces: Iterable[str]) -> Iterator[str]:
     """The pieces, silent ones joined to a neighbour: to the one before, or behind if they open something."""
     held = silent = ""
     for piece in pieces:

@@ -49,8 +49,8 @@ MUTANTS = (
         Mutation("commit.lua", "if n < wm or redis.call('HEXISTS', KEYS[3], n) == 1 then", "if false then"),
         Mutation(
             "log.py",
-            "if unit.index < wm or _staged(db, unit.job, unit.index) is not None:\n                return",
-            "if False:\n                return",
+            'if unit.index < row["wm"] or _staged(db, unit.job, unit.index) is not None:\n        return',
+            "if False:\n        return",
         ),
     ),
     Mutant(
@@ -62,9 +62,8 @@ MUTANTS = (
         Mutation("commit.lua", "m[1] ~= ARGV[2] or ", ""),
         Mutation(
             "log.py",
-            'if row is None or row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):\n'
-            '                return Committed("GONE"',
-            'if row is None or row["state"] in ("cancelled", "failed"):\n                return Committed("GONE"',
+            'if row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):\n        return',
+            'if row["state"] in ("cancelled", "failed"):\n        return',
         ),
     ),
     Mutant(
@@ -72,9 +71,8 @@ MUTANTS = (
         Mutation("commit.lua", " or m[2] == 'cancelled' or m[2] == 'failed'", ""),
         Mutation(
             "log.py",
-            'if row is None or row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):\n'
-            '                return Committed("GONE"',
-            'if row is None or row["epoch"] != unit.epoch:\n                return Committed("GONE"',
+            'if row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):\n        return',
+            'if row["epoch"] != unit.epoch:\n        return',
         ),
     ),
     Mutant(
@@ -105,7 +103,7 @@ MUTANTS = (
     ),
     Mutant(
         "COMMIT does not renew retention",
-        Mutation("commit.lua", "keep(KEYS, ttl)", ""),
+        Mutation("commit.lua", "end\nkeep(KEYS, ttl)", "end"),
         Mutation("log.py", 'now + row["ttl"],\n', 'row["expires"],\n'),
     ),
     Mutant(

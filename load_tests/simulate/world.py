@@ -8,7 +8,7 @@ from typing import cast
 
 from contracts.adapters import Store
 from contracts.errors import Unavailable
-from contracts.ports import LogReader, LogWriter, Scheduler
+from contracts.ports import LogReader, LogSource, LogWriter, Scheduler
 from load_tests.simulate.broker import Broker, Publisher
 from load_tests.simulate.parts import Bell, Engine
 from load_tests.simulate.plan import Plan
@@ -87,7 +87,8 @@ class World:
             attention, bell = Attention(store.scheduler), Bell(self.faults)
             casts = Casts(store, publisher, dispatch, SECRET, retention_s=self.plan.retention_s, max_text_chars=10_000)
             hub = Hub(store.log_reader, bell, attention)
-            front = Front(process, casts, hub, bell, attention, Janitor(store, dispatch, SECRET))
+            janitor = Janitor(store, dispatch, SECRET, open_idle_s=600, take_over=_nobody)
+            front = Front(process, casts, hub, bell, attention, janitor)
             self.fronts.append(front)
             self.witness.bells.append(bell)
             works = [process.start(work) for work in (hub.run(), attention.run(), self._keep_house(front))]
@@ -128,3 +129,7 @@ class World:
                 return
             await self.broker.disconnect(source)
             await asyncio.sleep(self.faults.rng.uniform(*RESTART_S))
+
+
+def _nobody(_: LogSource) -> None:
+    """There are no completions."""

@@ -18,37 +18,24 @@ from pydantic import ValidationError
 
 from contracts.adapters import Address, Store, open_dead_letters, open_publisher, open_store
 from contracts.errors import BadInput, CastlineError, Misconfigured
-from contracts.ids import new_epoch
-from contracts.jobs import Ticket
 from contracts.ports import (
     JOB_KINDS,
     DeadLetter,
     DeadLetters,
     JobKind,
-    LogSource,
-    LogStatus,
-    NewLog,
-    TicketPublisher,
-    Work,
 )
-from contracts.units import Unit
-from producer_api.dispatch import FIRST_LOOK_MS, source_lengths_ms
+from producer_api.commands.retry import CanNotRetry, make_again
+from producer_api.dispatch import Dispatch
 from producer_api.settings import FrontSettings
 
 ALL = 1_000_000
 """More letters of a kind than a queue should ever hold."""
 SHOWN_CHARS = 120
 """Of what others have written, on one line."""
-CLIENT = "retry"
-"""Whose turn these casts count as: however many they are, they take the turns of one client."""
 
 
 class UnknownLetter(CastlineError):
     """No letter of this id."""
-
-
-class CanNotRetry(CastlineError):
-    """This letter can not be made again, or not now; it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +125,15 @@ async def list_letters(address: Address, kind: JobKind | None, limit: int, *, as
 
 
 async def show(address: Address, letter: str) -> int:
-    """Print one letter as JSON, with what its cast says of the unit. Raises UnknownLetter."""
+    """Print one letter as JSON, with what its job says of the unit. Raises UnknownLetter."""
     async with open_servers(address) as servers:
         [found] = await servers.chosen(letter, None, every=False)
         source = None if found.unit is None else await servers.store.log_writer.source(found.unit.job)
     fields = _fields(found)
     if source is not None and found.unit is not None:
-        cast = {"id": source.status.job, "epoch": source.status.epoch, "state": source.status.state}
-        fields["cast"] = {**cast, "title": source.meta.get("title", ""), "text": source.texts.get(found.unit.index)}
+        job = {"id": source.status.job, "epoch": source.status.epoch, "state": source.status.state}
+        name = "cast" if found.kind == "tts" else "transcript"
+        fields[name] = {**job, "title": source.meta.get("title", ""), "text": source.texts.get(found.unit.index)}
     sys.stdout.write(_json(fields))
     return 0
 
@@ -159,16 +147,17 @@ async def drop(address: Address, letter: str | None, kind: JobKind | None, *, ev
 
 
 async def retry(address: Address, letter: str | None, kind: JobKind | None, *, every: bool) -> int:
-    """Have casts made again for one letter, or for all; 1 if one of them was not. Raises UnknownLetter or BadInput."""
+    """Have jobs made again for one letter, or for all; 1 if one of them was not. Raises UnknownLetter or BadInput."""
     failures = 0
     done: list[DeadLetter] = []
     async with open_servers(address) as servers:
         letters = await servers.chosen(letter, kind, every=every)
         publisher = await open_publisher(address)
+        dispatch = Dispatch(servers.store, publisher, max_wait_s=0)
         try:
             for one in letters:
                 try:
-                    outcome = await _retry(servers, publisher, one)
+                    outcome = await make_again(servers.store, dispatch, one)
                 except CanNotRetry as exc:
                     failures += 1
                     sys.stderr.write(f"castline: {one.id}: {exc}\n")
@@ -179,71 +168,6 @@ async def retry(address: Address, letter: str | None, kind: JobKind | None, *, e
             await publisher.close()
             await servers.drop(done)
     return int(failures > 0)
-
-
-# --- retry ---------------------------------------------------------------------------------------------------
-
-
-async def _retry(servers: Servers, publisher: TicketPublisher, letter: DeadLetter) -> str:
-    """Make a letter's cast again; what was done. Raises CanNotRetry.
-
-    A finished log never changes, so the cast begins anew, under another epoch. If we die before the letter is dropped,
-    it is of an older epoch than its cast: the next retry submits what is missing.
-    """
-    unit = letter.unit
-    if unit is None:
-        raise CanNotRetry("it is a message that is no unit; it can be shown and dropped, not retried")
-    if letter.kind != "tts":
-        raise CanNotRetry(f"there is no way yet to make {letter.kind} jobs again")
-    source = await servers.store.log_writer.source(unit.job)
-    if source is None:
-        raise CanNotRetry(f"cast {unit.job} has expired; post its text again")
-    status, outcome = source.status, f"cast {unit.job} is made again"
-    if status.state in ("cancelled", "failed"):
-        raise CanNotRetry(f"cast {unit.job} has ended as {status.state}; post its text again")
-    if status.epoch != unit.epoch:
-        outcome = f"cast {unit.job} has been begun again already"
-    elif status.state == "live":
-        raise CanNotRetry(f"cast {unit.job} is still being made, retry when it has ended")
-    elif await _was_made(servers.store, unit):
-        outcome = f"unit {unit.index} of cast {unit.job} was made after all"
-    else:
-        status = await _open_again(servers.store, source)
-    if status.state == "live":
-        await _submit(servers.store, publisher, status, source)
-    return outcome
-
-
-async def _was_made(store: Store, unit: Unit) -> bool:
-    """A worker may have been slow, not dead, and have committed the unit after another had buried it."""
-    page = await store.log_reader.read(unit.job, unit.index + 1, max_records=1)
-    return page is not None and page.epoch == unit.epoch and any(r.type == "audio" for r in page.records)
-
-
-async def _open_again(store: Store, source: LogSource) -> LogStatus:
-    """A new incarnation in place of a finished one, or the one that somebody else began meanwhile."""
-    status = source.status
-    missing = [n for n in range(status.total) if n not in source.texts]
-    if missing:
-        raise CanNotRetry(f"cast {status.job} lacks the text of unit {missing[0]}; post its text again")
-    await store.scheduler.expect(status.lane, status.job, FIRST_LOOK_MS)  # if we die before we have submitted it
-    opened = await store.log_writer.open(
-        NewLog(
-            status.job, new_epoch(), status.lane, status.job_class, source.owner, source.recipe, source.meta,
-            [source.texts[n] for n in range(status.total)],
-            closed=True, ttl_ms=source.ttl_ms, reply_to=source.reply_to, replace=True,
-        )
-    )  # fmt: skip
-    return opened.status
-
-
-async def _submit(store: Store, publisher: TicketPublisher, status: LogStatus, source: LogSource) -> None:
-    """Submit what is not committed, and publish a ticket for each unit that was not known: as a front does."""
-    lengths, first = source_lengths_ms(source), status.watermark
-    work = Work(status.job, status.epoch, CLIENT, status.job_class, lengths[first:], first, sum(lengths[:first]))
-    count = await store.scheduler.submit(status.lane, work)
-    tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units[len(work.units) - count :]]
-    await publisher.publish(status.lane, tickets)
 
 
 # --- on a terminal -------------------------------------------------------------------------------------------

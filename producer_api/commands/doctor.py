@@ -19,6 +19,8 @@ Verdict = Literal["ok", "missing", "optional"]
 Finding = tuple[Verdict, str, str]
 
 MIN_FREE_BYTES = 1 << 30
+HEARING_MODELS = ("whisper-base", "whisper-tiny.en")
+"""A hearing worker takes the first of them that is here."""
 PACKAGES: tuple[tuple[str, Verdict, str], ...] = (
     ("onnxruntime", "missing", 'speech on a CPU: pip install "castline[embedded]"'),
     ("espeakng_loader", "missing", 'phonemes for Kokoro: pip install "castline[embedded]"'),
@@ -29,7 +31,7 @@ PACKAGES: tuple[tuple[str, Verdict, str], ...] = (
 
 def run(data_dir: Path, url: str) -> int:
     """Print a table; 1 if something needed is missing."""
-    findings = [*_packages(), _models(), _disk(data_dir), _server(url)]
+    findings = [*_packages(), _models(), _hearing(), _disk(data_dir), _server(url)]
     table = Table("", "what", "note")
     colours = {"ok": "green", "missing": "red", "optional": "yellow"}
     for verdict, what, note in findings:
@@ -46,11 +48,26 @@ def _packages() -> Iterator[Finding]:
 
 
 def _models() -> Finding:
-    command = [sys.executable, "-m", "workers.models", "path", "kokoro-onnx"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode == 0:
-        return "ok", "Kokoro model", done.stdout.strip()
+    if path := _path("kokoro-onnx"):
+        return "ok", "Kokoro model", path
     return "missing", "Kokoro model", "castline models pull kokoro-onnx"
+
+
+def _hearing() -> Finding:
+    """Whether `castline up` can transcribe: speech does not need it."""
+    if importlib.util.find_spec("faster_whisper") is None:
+        return "optional", "hearing", 'can not hear: pip install "castline[stt]"'
+    for model in HEARING_MODELS:
+        if path := _path(model):
+            return "ok", "hearing", path
+    return "optional", "hearing", f"can not hear: castline models pull {HEARING_MODELS[0]}"
+
+
+def _path(model: str) -> str:
+    """Where it is; empty if it is not, or not all of it."""
+    command = [sys.executable, "-m", "workers.models", "path", model]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _disk(data_dir: Path) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import signal
@@ -16,9 +17,11 @@ from pathlib import Path
 from types import FrameType
 
 from contracts.errors import Misconfigured
+from contracts.voices import MODELS
 from producer_api.commands.client import Server, ServerError
 
 DEFAULT_PORT = 8080
+HEARING_MODEL = "whisper-base"
 RESTART_S = (0.2, 10.0)
 """First and longest pause before a process that died is started again."""
 STEADY_S = 30.0
@@ -37,6 +40,8 @@ class Plan:
     data_dir: Path
     workers: int
     browser: bool
+    hearing: bool | None
+    """None: if what it takes is here."""
 
 
 @dataclass
@@ -97,17 +102,18 @@ class _Supervisor:
 
 def run(plan: Plan) -> int:
     """Serve until SIGINT or SIGTERM; the exit status. Raises Misconfigured."""
+    hearing = _can_hear(asked=plan.hearing)
     environment = _environment(plan)
-    if plan.engine == "kokoro-onnx":
-        pulled = subprocess.run(
-            [sys.executable, "-m", "workers.models", "pull", "kokoro-onnx"], env=environment, check=False
-        )
-        if pulled.returncode != 0:
-            return pulled.returncode
-    front = _Child("front", "producer_api", environment)
-    supervisor = _Supervisor(
-        [front, *(_Child(f"worker {n + 1}", "workers.tts", environment) for n in range(plan.workers))]
-    )
+    if plan.engine == "kokoro-onnx" and not _pulled("kokoro-onnx", environment):
+        return 1
+    # who names another engine or model has seen to it
+    if hearing and not environment.keys() & {"CASTLINE_STT_ENGINE", "CASTLINE_STT_MODEL"}:
+        hearing = _pulled(HEARING_MODEL, environment)
+        if plan.hearing and not hearing:
+            return 1
+        if not hearing:
+            sys.stderr.write("castline: going on without hearing\n")
+    supervisor = _Supervisor(_children(plan.workers, environment, hearing=hearing))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, supervisor.stop)
     link = f"http://{_reachable(plan.host)}:{environment['CASTLINE_PORT']}/"
@@ -126,6 +132,31 @@ def run(plan: Plan) -> int:
     finally:
         supervisor.shut_down()
     return 0
+
+
+def _children(workers: int, environment: dict[str, str], *, hearing: bool) -> list[_Child]:
+    """The processes; completions are written where the environment says what models there are."""
+    children = [_Child("front", "producer_api", environment)]
+    children += [_Child(f"worker {n + 1}", "workers.tts", environment) for n in range(workers)]
+    if hearing:
+        children.append(_Child("hearing worker", "workers.stt", environment))
+    if environment.keys() & {"CASTLINE_LLM_URL", "CASTLINE_LLM_CONFIG"}:
+        children.append(_Child("completion worker", "workers.llm_proxy", environment))
+    return children
+
+
+def _can_hear(*, asked: bool | None) -> bool:
+    """Whether there is to be a hearing worker. Raises Misconfigured if there can be none, though it was asked for."""
+    here = importlib.util.find_spec("faster_whisper") is not None
+    if asked and not here:
+        raise Misconfigured('--hearing needs faster-whisper: pip install "castline[stt]"')
+    return here if asked is None else asked
+
+
+def _pulled(model: str, environment: dict[str, str]) -> bool:
+    """Whether all files of a model are here now; what hinders is one line of the command's own."""
+    command = [sys.executable, "-m", "workers.models", "pull", model]
+    return subprocess.run(command, env=environment, check=False).returncode == 0
 
 
 def _environment(plan: Plan) -> dict[str, str]:
@@ -170,8 +201,9 @@ def _reachable(host: str) -> str:
 
 
 def _ready(link: str) -> bool:
+    """Whether it can speak: a hearing worker alone is not what the page is for."""
     try:
-        Server(link).call("GET", "/ready")
+        answer = Server(link).call("GET", "/ready")
     except ServerError:
         return False
-    return True
+    return any(model in MODELS for model in answer["workers"])

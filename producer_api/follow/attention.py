@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -33,6 +34,19 @@ class Ear:
         self.cast = ""
         self.name = ""
         self.playing = True
+        self._position_ms = 0
+        self._since = time.monotonic()
+
+    @property
+    def position_ms(self) -> int:
+        """Of the audio, if it has played on since it was last heard of."""
+        return self._position_ms + round((time.monotonic() - self._since) * 1000)
+
+    def moved(self, position_ms: int | None) -> None:
+        """It is there now; None: it has paused."""
+        self.playing = position_ms is not None
+        if position_ms is not None:
+            self._position_ms, self._since = position_ms, time.monotonic()
 
 
 class Attention:
@@ -50,7 +64,8 @@ class Attention:
         """This ear follows a live log from seq `start` on."""
         ear.lane, ear.cast = status.lane, f"{status.job}:{status.epoch}"
         others = self._ears.setdefault(ear.cast, set())
-        self._tell(ear, _position_ms(status, start), renew=any(not e.name for e in others))
+        ear.moved(_position_ms(status, start))
+        self._tell(ear, ear.position_ms, renew=any(not e.name for e in others))
         others.add(ear)
         try:
             yield
@@ -67,7 +82,7 @@ class Attention:
             ear.name = f"{self._front}.{next(self._numbers)}"
             if all(e.name for e in self._ears.get(ear.cast, ())):
                 self._put(ear, Listening(self._front, None, TTL_MS))
-        ear.playing = position_ms is not None
+        ear.moved(position_ms)
         self._tell(ear, position_ms, renew=False)
 
     async def run(self) -> None:
@@ -85,8 +100,9 @@ class Attention:
         while True:
             await asyncio.sleep(RENEW_S)
             for ears in list(self._ears.values()):
-                for _, ear in sorted({e.name: e for e in ears if e.playing}.items()):
-                    self._tell(ear, 0, renew=True)
+                foremost = sorted((e for e in ears if e.playing), key=lambda e: e.position_ms)
+                for _, ear in sorted({e.name: e for e in foremost}.items()):
+                    self._tell(ear, ear.position_ms, renew=True)
 
     def _tell(self, ear: Ear, position_ms: int | None, *, renew: bool) -> None:
         """Not awaited: a follower must not wait for the order of work."""

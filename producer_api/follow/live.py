@@ -91,9 +91,14 @@ class LiveResponse(Response):
 
 async def _end_with(connection: asyncio.Timeout, receive: Receive) -> None:
     """When the client has gone, its response ends."""
+    await left(receive)
+    _end(connection)
+
+
+async def left(receive: Receive) -> None:
+    """Until the client of a request has gone; its body has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    _end(connection)
 
 
 def _end(connection: asyncio.Timeout) -> None:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from pydantic import ValidationError
 
 from contracts.errors import BadInput, CastlineError, Unavailable, problem
 from contracts.records import to_json
@@ -20,7 +19,7 @@ from producer_api.live.microphone import Microphone
 from producer_api.live.session import LiveTranscript
 from producer_api.live.turns import Turns
 from producer_api.live.voice import Voice
-from producer_api.transcript_models import LiveRequest
+from producer_api.transcript_models import LiveRequest, asked
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ async def live(socket: WebSocket, front: FrontDep) -> None:
     await socket.accept()
     send = _Sender(socket, front.settings.send_timeout_s)
     try:
-        request = _request(socket)
+        request = asked(LiveRequest, socket.query_params)
         address = socket.client.host if socket.client else ""
         session = await front.transcripts.open_live(request, address=address)
         microphone = Microphone(request.audio_format, request.sample_rate)
@@ -84,16 +83,6 @@ class _Sender:
         """Unless it is closed."""
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await self._socket.close(code)
-
-
-def _request(socket: WebSocket) -> LiveRequest:
-    """Raises BadInput."""
-    try:
-        return LiveRequest.model_validate(dict(socket.query_params))
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{field}: {first['msg']}.", field=field) from exc
 
 
 def _problem(exc: CastlineError) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInput
 from contracts.records import Record
-from producer_api.follow.live import LiveResponse, started
+from producer_api.follow.live import LiveResponse, left, started
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
 from producer_api.routes.transcripts import read_upload
@@ -157,7 +157,7 @@ async def _heard(http: Request, front: Front, job: str, *, ephemeral: bool) -> l
             return [record async for record in records]
 
     collecting = asyncio.create_task(collect())
-    leaving = asyncio.create_task(_left(http))
+    leaving = asyncio.create_task(left(http.receive))
     try:
         await asyncio.wait((collecting, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -174,11 +174,6 @@ async def _heard(http: Request, front: Front, job: str, *, ephemeral: bool) -> l
         case "cancelled":
             raise _Failed("The transcript was cancelled.")
     return records
-
-
-async def _left(http: Request) -> None:
-    while (await http.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _events(front: Front, job: str, *, ephemeral: bool) -> AsyncGenerator[bytes, None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 from starlette.responses import FileResponse
 
+from contracts.errors import UnknownLog
 from producer_api.front import FrontDep
 from producer_api.routes.casts import CastId
 
@@ -31,5 +32,8 @@ async def index() -> Response:
 @router.get("/c/{job}")
 async def cast(job: CastId, front: FrontDep) -> Response:
     """Listen. A 404 page would help nobody to hear: the page itself says that there is no such cast."""
-    known = await front.store.log_reader.status(job) is not None
-    return FileResponse(WEB / "cast.html", 200 if known else 404, headers=HEADERS)
+    try:
+        await front.casts.status(job)
+    except UnknownLog:
+        return FileResponse(WEB / "cast.html", 404, headers=HEADERS)
+    return FileResponse(WEB / "cast.html", headers=HEADERS)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, Header, Path, Query, Response, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import HTTPConnection
 
 from contracts.errors import BadInput, CastlineError, UnknownLog
+from contracts.ids import JOB_ID
+from contracts.ports import LogStatus
 from contracts.records import Record
 from producer_api.follow import framing
 from producer_api.follow.attention import Ear
@@ -36,10 +39,37 @@ Offset = Annotated[
 ]
 
 
-async def _resolve(front: Front, job: str, offset: str) -> int:
-    """Seq that an offset means. Raises BadInput, UnknownLog."""
+Find = Callable[[str], Awaitable[LogStatus]]
+"""Where a log stands. Raises UnknownLog; a log of another kind than the path's is none."""
+
+
+def of_casts(connection: HTTPConnection, front: FrontDep) -> None:
+    """Under this prefix are casts."""
+    connection.state.find = front.casts.status
+
+
+def of_transcripts(connection: HTTPConnection, front: FrontDep) -> None:
+    """Under this prefix are transcripts."""
+    connection.state.find = front.transcripts.status
+
+
+def of_completions(connection: HTTPConnection, front: FrontDep) -> None:
+    """Under this prefix are completions."""
+    connection.state.find = front.completions.status
+
+
+def _find(connection: HTTPConnection) -> Find:
+    find: Find = connection.state.find
+    return find
+
+
+FindDep = Annotated[Find, Depends(_find)]
+
+
+def _resolve(status: LogStatus, offset: str) -> int:
+    """Seq that an offset means. Raises BadInput."""
     if offset == "now":
-        return (await front.casts.status(job)).next_seq
+        return status.next_seq
     if offset == "-1":
         return 0
     if not (offset.isascii() and offset.isdigit()) or int(offset[:12]) > MAX_OFFSET:
@@ -73,6 +103,7 @@ async def _resolve(front: Front, job: str, offset: str) -> int:
 async def get_records(
     job: CastId,
     front: FrontDep,
+    find: FindDep,
     offset: Offset = "0",
     live: Annotated[Literal["long-poll", "sse"] | None, Query(description="How to wait for records to come.")] = None,
     last_event_id: Annotated[str | None, Header(description="SSE: go on after this seq.")] = None,
@@ -81,10 +112,11 @@ async def get_records(
     """One read path for replay and live follow. A reader that resumes anywhere sees byte for byte what a reader from 0
     saw. `next` (and `Stream-Next-Offset`) is where to go on, `closed` (and `Stream-Closed`) that there is no more.
     """
-    start = await _resolve(front, job, offset)
+    status = await find(job)
+    start = _resolve(status, offset)
     if live == "sse":
         if last_event_id is not None:
-            start = await _resolve(front, job, last_event_id) + 1
+            start = _resolve(status, last_event_id) + 1
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return LiveResponse(
             await started(_events(front, job, start)), media_type="text/event-stream", headers=headers,
@@ -106,7 +138,6 @@ async def get_records(
 
 
 async def _events(front: Front, job: str, start: int) -> AsyncGenerator[bytes, None]:
-    await front.casts.status(job)
     yield framing.SSE_PREAMBLE
     async with contextlib.aclosing(front.hub.follow(job, start)) as runs:  # type: ignore[type-var]
         async for records in runs:
@@ -130,8 +161,11 @@ async def _wait(front: Front, job: str, start: int) -> None:
     responses={200: {"description": "The body (audio/ogg for an audio record), else the headers as JSON",
                      "content": {"audio/ogg": {}, "application/json": {}}}},
 )  # fmt: skip
-async def get_record(job: CastId, seq: Annotated[int, Path(ge=0, le=MAX_OFFSET)], front: FrontDep) -> Response:
+async def get_record(
+    job: CastId, seq: Annotated[int, Path(ge=0, le=MAX_OFFSET)], front: FrontDep, find: FindDep
+) -> Response:
     """Never changes once it is there: caches may keep it for good."""
+    await find(job)
     page = await front.store.log_reader.read(job, seq, max_records=1)
     if page is None or not page.records:
         raise UnknownLog(f"{job}/records/{seq}")
@@ -143,7 +177,7 @@ async def get_record(job: CastId, seq: Annotated[int, Path(ge=0, le=MAX_OFFSET)]
 
 
 @router.websocket("/{job}/follow")
-async def follow(socket: WebSocket, job: str, front: FrontDep, offset: str = "0") -> None:
+async def follow(socket: WebSocket, job: str, front: FrontDep, find: FindDep, offset: str = "0") -> None:
     """Records as binary frames: length of the head (4 bytes, big-endian), head (JSON), body. Closes with 1000 after the
     terminal record, 4404 if there is no such log, 4422 on a bad offset.
 
@@ -153,7 +187,7 @@ async def follow(socket: WebSocket, job: str, front: FrontDep, offset: str = "0"
     await socket.accept()
     ear = Ear()
     receiving = asyncio.create_task(_until_left(socket, front, ear))
-    sending = asyncio.create_task(_send_frames(socket, front, job, offset, ear))
+    sending = asyncio.create_task(_send_frames(socket, front, find, job, offset, ear))
     try:
         await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
@@ -185,10 +219,10 @@ async def _until_left(socket: WebSocket, front: Front, ear: Ear) -> None:
             front.attention.plays_at(ear, playhead.position_ms)
 
 
-async def _send_frames(socket: WebSocket, front: Front, job: str, offset: str, ear: Ear) -> tuple[int, str]:
+async def _send_frames(socket: WebSocket, front: Front, find: Find, job: str, offset: str, ear: Ear) -> tuple[int, str]:
     """Send until the terminal record; the close code and reason."""
     try:
-        start = await _resolve(front, job, offset)
+        start = _resolve(await find(_public(job)), offset)
         async with contextlib.aclosing(front.hub.follow(job, start, ear)) as runs:  # type: ignore[type-var]
             async for records in runs:
                 await _send_run(socket, records, front.settings.send_timeout_s)
@@ -201,6 +235,13 @@ async def _send_frames(socket: WebSocket, front: Front, job: str, offset: str, e
     except CastlineError as exc:
         return 1013, str(exc)[:120]
     return 1000, ""
+
+
+def _public(job: str) -> str:
+    """Raises UnknownLog for what no link has: the logs behind a transcript have other names."""
+    if not JOB_ID.fullmatch(job):
+        raise UnknownLog(job)
+    return job
 
 
 async def _send_run(socket: WebSocket, records: Sequence[Record], timeout_s: float) -> None:

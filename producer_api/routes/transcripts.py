@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from contracts.errors import BadInput
@@ -14,7 +13,7 @@ from producer_api.follow.now import records_now
 from producer_api.front import FrontDep
 from producer_api.problems import RESPONSES
 from producer_api.routes.casts import CastId
-from producer_api.transcript_models import TranscriptRequest, TranscriptView
+from producer_api.transcript_models import TranscriptRequest, TranscriptView, asked
 from producer_api.transcript_text import CONTENT_TYPES, FILES, TextFormat
 
 router = APIRouter(prefix="/v1/transcripts", tags=["transcripts"], responses=RESPONSES)
@@ -57,26 +56,16 @@ async def post_transcript(http: Request, response: Response, front: FrontDep) ->
             file = form.get("file")
             if not isinstance(file, UploadFile):
                 raise BadInput("multipart/form-data needs a field `file` with the recording.", field="file")
-            request = _request({k: v for k, v in form.items() if k != "file"})
+            request = asked(TranscriptRequest, {k: v for k, v in form.items() if k != "file"})
             new, view = await front.transcripts.post(
                 request, read_upload(file), name=file.filename or "", address=address
             )
     else:
-        request = _request(dict(http.query_params))
+        request = asked(TranscriptRequest, http.query_params)
         new, view = await front.transcripts.post(request, http.stream(), name="", address=address)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/transcripts/{view.id}"
     return view
-
-
-def _request(fields: dict[str, Any]) -> TranscriptRequest:
-    """Raises BadInput."""
-    try:
-        return TranscriptRequest.model_validate(fields)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{field}: {first['msg']}.", field=field) from exc
 
 
 async def read_upload(file: UploadFile) -> AsyncIterator[bytes]:

@@ -180,6 +180,18 @@ async def test_source_gives_back_what_open_took(store: Store) -> None:
     assert (done.owner, done.recipe, done.meta) == (given.owner, given.recipe, given.meta)
 
 
+async def test_source_of_a_finished_transcript(store: Store) -> None:
+    log, job = store.log_writer, "w" * 16
+    await log.open(new_log(job, ["order 0", "order 1", "order 2"], epoch="e1"))
+    for n, output in enumerate((
+        Output("segment", {"i": 0, "t": "heard"}), Output("cut", {"i": 1}), Output("skip", {"i": 2, "t": "order 2"}),
+    )):  # fmt: skip
+        await log.commit(Unit(job, "e1", n), output)
+    done = await log.source(job)
+    assert done is not None
+    assert (done.status.state, done.texts) == ("done", {2: "order 2"})
+
+
 async def test_source_of_long_cancelled_and_absent_logs(store: Store) -> None:
     log, job, total = store.log_writer, "v" * 16, 300
     assert await log.source(job) is None

@@ -237,3 +237,46 @@ async def test_the_backlog_tells_heard_from_quiet(store: Store, job_class: JobCl
 
 def test_the_rule_is_what_design_says() -> None:
     assert (RULE.protect_ms, RULE.share, RULE.quiet_ms) == (8_000, 0.8, DAY)
+
+
+async def grow(store: Store, job: str, first: int, lengths: Sequence[int], before_ms: int, shift_ms: int = 0) -> None:
+    await store.scheduler.submit(LANE, Work(job, "e1", "c", "live", lengths, first, before_ms, shift_ms))
+
+
+async def test_a_cast_that_is_written_while_it_is_spoken_goes_on_before_somebody_new_starts(store: Store) -> None:
+    """All of it was done, and so forgotten; its listener waits for what comes now."""
+    await register(store, "w1", 40)
+    await post(store, "a", [SECOND])
+    start = await claim(store)
+    await release(store, "a", 0, SECOND)
+    await post(store, "b", [SECOND] * 2, "other")
+    await grow(store, "a", 1, [HOUR, SECOND], before_ms=HOUR)
+    place = await store.scheduler.place(LANE, "a:e1")
+    assert place is not None
+    assert (place.started, place.heard) == (True, True)
+    first = await claim(store)
+    assert str(first.unit) == "a:e1:1"
+    assert 0 <= first.deadline_ms - start.deadline_ms < SLACK_MS, "at once, whatever was before it"
+    assert await order(store, 3) == ["b0", "b1", "a2"]
+
+
+async def test_one_who_hears_a_cast_that_has_come_back_waits_for_its_next_unit(store: Store) -> None:
+    for job, position_ms, until_ms in (("a", 40 * SECOND, 0), ("b", 30 * SECOND, 10 * SECOND), ("c", DAY, 0)):
+        await grow(store, job, 5, [SECOND], before_ms=50 * SECOND, shift_ms=-10 * SECOND)
+        before = await claim(store)
+        await store.scheduler.give_back(LANE, before.unit, "w1", attempted=False)
+        await hear(store, job, position_ms, renew=True)
+        after = await claim(store)
+        assert after.unit == before.unit
+        assert until_ms <= after.deadline_ms - before.deadline_ms < until_ms + SLACK_MS
+        await release(store, job, 5, SECOND)
+
+
+async def test_a_cast_that_has_come_back_and_ends_leaves_nothing(store: Store) -> None:
+    await grow(store, "a", 5, [SECOND], before_ms=50 * SECOND)
+    await claim(store)
+    await release(store, "a", 5, SECOND)
+    assert await store.scheduler.place(LANE, "a:e1") is None
+    await post(store, "a", [SECOND])
+    await post(store, "b", [SECOND], "other")
+    assert await order(store, 2) == ["a0", "b0"], "its client has no running cast"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -20,7 +21,12 @@ import numpy as np
 import pytest
 
 from load_tests.services import free_port, wait_until
+from load_tests.upstream import serving
+from producer_api.commands.up import HEARING_MODEL
+from workers.models.settings import ModelSettings
+from workers.models.store import ModelStore
 
+SHORT = "The keeper lit the lamp, and nobody came."
 README = Path(__file__).parents[2] / "README.md"
 TEXT = (
     "The old lighthouse stood at the edge of the cliff. Every evening the keeper climbed the stairs and lit the lamp. "
@@ -35,19 +41,20 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{(port := free_port())}"
     environment = {**os.environ, "CASTLINE_MODEL_DIR": os.environ.get("CASTLINE_MODEL_DIR", str(_models()))}
     log = directory / "log"
-    with log.open("wb") as output:
+    with log.open("wb") as output, serving() as upstream:
+        environment["CASTLINE_LLM_URL"] = f"{upstream}/v1"
         command = [sys.executable, "-m", "producer_api.cli", "up", "--no-browser", "--port", str(port)]
         process = subprocess.Popen(
             [*command, "--data-dir", str(directory)], env=environment, stdout=output, stderr=output
         )
-    try:
-        wait_until(lambda: _ready(url, process, log), 300, "castline up")
-        yield url
-        process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
-        assert f"castline is ready:  {url}/" in log.read_text()
-    finally:
-        process.kill()
+        try:
+            wait_until(lambda: _ready(url, process, log), 300, "castline up")
+            yield url
+            process.send_signal(signal.SIGINT)
+            assert process.wait(40) == 0
+            assert f"castline is ready:  {url}/" in log.read_text()
+        finally:
+            process.kill()
 
 
 def _models() -> Path:
@@ -59,9 +66,22 @@ def _models() -> Path:
 def _ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
     assert process.poll() is None, log.read_text()[-2000:]
     try:
-        return httpx.get(f"{url}/ready", trust_env=False).status_code == 200
+        answer = httpx.get(f"{url}/ready", trust_env=False)
     except httpx.HTTPError:
         return False
+    return answer.status_code == 200 and "llm" in answer.json()["workers"]
+
+
+@pytest.fixture(scope="module")
+def ears(up: str) -> None:
+    """The hearing worker of `castline up`; where there can be none, its tests are skipped, loudly, and fail in CI."""
+    here = importlib.util.find_spec("faster_whisper") is not None
+    if not here or ModelStore(ModelSettings().model_dir).missing(HEARING_MODEL):
+        missing = f"faster-whisper with {HEARING_MODEL}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must have {missing}")
+        pytest.skip(f"NOT TESTED: {missing} is missing")
+    wait_until(lambda: "whisper" in httpx.get(f"{up}/ready", trust_env=False).json()["workers"], 120, "hearing")
 
 
 def castline(url: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -108,30 +128,53 @@ def test_say_writes_a_file_that_whisper_understands(up: str, whisper: object, tm
     assert json.loads(status.stdout)["state"] == "done"
 
 
-@pytest.mark.timeout(600)
-def test_every_command_of_the_readme_runs(up: str, tmp_path: Path) -> None:
+def readme() -> list[str]:
+    """Its commands. make test runs this; the servers of "Many machines" are run by tests/e2e/test_api.py."""
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
     lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    ran = 0
+    return [line for line in lines if line and not line.startswith(("make ", "export ", "CASTLINE_"))]
+
+
+def run(line: str, url: str, directory: Path) -> str:
+    """What a command of the README says."""
+    script = line.replace("http://127.0.0.1:8080", url)
+    script = re.sub(r"(^|\| )castline ", rf"\1{sys.executable} -m producer_api.cli ", script)
+    environment = {**os.environ, "CASTLINE_URL": url}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], env=environment, cwd=directory, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{shlex.quote(line)}\n{done.stdout}\n{done.stderr}"
+    assert '"type":"urn:castline' not in done.stdout.replace(" ", "")
+    return done.stdout.strip()
+
+
+@pytest.mark.timeout(600)
+def test_every_command_of_the_readme_runs(up: str, tmp_path: Path) -> None:
+    lines = [line for line in readme() if "transcri" not in line]
+    assert len(lines) >= 11
     for line in lines:
-        if line.startswith(("make ", "export ", "CASTLINE_")):
-            continue  # make test runs this; the servers of "Many machines" are run by tests/e2e/test_api.py
-        script = line.replace("http://127.0.0.1:8080", up).replace(
-            "castline ", f"{sys.executable} -m producer_api.cli ", 1
-        )
-        if "| castline" in line:
-            script = line.replace("castline ", f"{sys.executable} -m producer_api.cli ")
-        environment = {**os.environ, "CASTLINE_URL": up}
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True,
-            timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{shlex.quote(line)}\n{done.stdout}\n{done.stderr}"
-        assert done.stdout.strip()
-        assert '"type":"urn:castline' not in done.stdout.replace(" ", "")
-        ran += 1
-    assert ran >= 9
+        assert run(line, up, tmp_path), line
     assert {p.name for p in tmp_path.iterdir()} == {"hello.opus", "mixed.mp3"}
+
+
+@pytest.mark.timeout(600)
+def test_every_command_of_the_readme_that_hears(up: str, ears: None, tmp_path: Path) -> None:
+    (recordings := tmp_path / "recordings").mkdir()
+    assert castline(up, "say", TEXT, "--out", str(tmp_path / "talk.mp3")).returncode == 0
+    assert castline(up, "say", SHORT, "--out", str(recordings / "short.opus")).returncode == 0
+    lines = [line for line in readme() if "transcri" in line]
+    said = {line: run(line, up, tmp_path) for line in lines}
+    [job] = {json.loads(out)["id"] for line, out in said.items() if "/v1/transcripts" in line}
+    [text] = [json.loads(out)["text"] for line, out in said.items() if "/v1/audio" in line]
+    assert text.split() == said[lines[0]].split()
+    assert jiwer.wer(plain(TEXT), plain(said[lines[0]])) <= 0.10
+    assert jiwer.wer(plain(SHORT), plain((recordings / "short.srt").read_text().splitlines()[2])) <= 0.10
+    assert (tmp_path / "talk.srt").read_text().startswith("1\n00:00:00,")
+    assert json.loads(castline(up, "status", job).stdout)["title"] == "talk.mp3"
+    doctor = castline(up, "doctor").stdout
+    assert re.search(r"ok +. hearing", doctor), doctor
+    assert len(lines) == 5
 
 
 @pytest.mark.parametrize(

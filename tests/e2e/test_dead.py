@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import aio_pika
+import httpx
+import numpy as np
 import pytest
+from sounds import sine, wav
 
 from contracts import text, voices
 from contracts.adapters import Address, Store, open_dead_letters, open_source, open_store
@@ -19,11 +24,14 @@ from contracts.ids import new_epoch
 from contracts.jobs import SpeechRecipe
 from contracts.ports import NewLog, Output, TicketSource
 from contracts.records import CastMeta, Record
-from contracts.topology import speech_lane
+from contracts.topology import blob_of, cut_job, cut_lane, speech_lane, transcript_lane
 from contracts.units import Unit
-from load_tests.system import system
+from load_tests.services import wait_until
+from load_tests.system import System, system
+from producer_api.commands.client import Server
 
 LANE = speech_lane("tone")
+CUT_LANE = cut_lane(transcript_lane("echo"))
 REASON = "given up after 5 attempts"
 TEXTS = ["The keeper lit the lamp. ", "Nobody had come that way. ", "He waited."]
 MODEL, VOICE, LANGUAGE = voices.resolve(None, "tone", None)
@@ -154,6 +162,70 @@ async def test_letters_of_one_cast_make_it_again_once(address: Address, store: S
     dropped = await dead(address, "drop", left["id"])
     assert (dropped.returncode, dropped.stdout) == (0, "1 dropped\n")
     check_refused(await dead(address, "drop", left["id"]), "there is no dead letter")
+
+
+def post(running: System, sound: bytes, hotwords: str) -> dict[str, Any]:
+    query = {"model": "echo", "hotwords": hotwords}
+    answer = httpx.post(f"{running.url()}/v1/transcripts", params=query, content=sound, trust_env=False)
+    return {"new": answer.status_code == 201, **answer.raise_for_status().json()}
+
+
+def heard(running: System, transcript: dict[str, Any]) -> list[dict[str, Any]]:
+    """Records of its pieces, once it has ended; without what differs from time to time."""
+    found = list(Server(running.url()).records(transcript["links"]["records"]))
+    assert found[-1]["e"] == "eos"
+    return [{k: v for k, v in r.items() if k not in {"a", "w", "g"}} for r in found[1:-1]]
+
+
+@pytest.mark.timeout(240)
+async def test_a_piece_that_was_given_up_is_heard_again(address: Address, store: Store, tmp_path: Path) -> None:
+    pause = np.zeros(16_000, np.float32)
+    sound = wav(np.concatenate([sine(22.0, hz=200), pause, sine(23.0, hz=300), pause, sine(21.0, hz=400)]))
+    with system(address, tmp_path, CASTLINE_STT_SLOTS="1", CASTLINE_LEASE_S="2") as running:
+        running.front()
+        server = Server(running.url())
+        healthy = running.hearer()
+        whole = heard(running, post(running, sound, "whole"))
+        assert {r["e"] for r in whole} == {"segment"}
+        healthy.signal(signal.SIGTERM)
+        slow = running.hearer(CASTLINE_STT_ECHO_XRT="0.5")  # it cuts, and hears nothing before it is killed
+        kept, lost = post(running, sound, "kept"), post(running, sound, "lost")
+        for transcript in (kept, lost):  # what kills the engine would kill their cutting, too
+            wait_until(lambda path=transcript["links"]["self"]: server.call("GET", path)["cut"], 20, "cutting")  # type: ignore[misc]
+        slow.signal(signal.SIGKILL)
+        sick = running.hearer(CASTLINE_STT_ECHO_POISON=whole[1]["t"].split()[-1])
+        for transcript in (kept, lost):
+            broken = heard(running, transcript)
+            assert (broken[0], broken[1]["e"], broken[2:]) == (whole[0], "skip", whole[2:])
+        sick.signal(signal.SIGTERM)
+        letters = {one["unit"].split(":")[0]: one for one in json.loads((await dead(address, "list", "--json")).stdout)}
+        shown = json.loads((await dead(address, "show", letters[kept["id"]]["id"])).stdout)
+        assert (shown["kind"], shown["transcript"]["state"]) == ("stt", "done")
+        epochs = {job: letter["unit"].split(":")[1] for job, letter in letters.items()}
+        await store.blobs.drop(blob_of(lost["id"], epochs[lost["id"]]))
+        refused = await dead(address, "retry", letters[lost["id"]]["id"])
+        check_refused(refused, f"the audio of piece 1 of transcript {lost['id']} is gone; send its recording again")
+        retried = await dead(address, "retry", letters[kept["id"]]["id"])
+        assert (retried.returncode, retried.stderr) == (0, "")
+        assert f"transcript {kept['id']} is made again" in retried.stdout
+        running.hearer()
+        assert heard(running, kept) == whole
+        again = post(running, sound, "lost")
+        assert (again["new"], again["id"]) == (True, lost["id"])
+        assert heard(running, again) == whole
+        assert not post(running, sound, "lost")["new"]
+    assert f"transcript {lost['id']} has been begun again" in (await dead(address, "retry", "--all")).stdout
+    assert json.loads((await dead(address, "list", "--json")).stdout) == []
+    assert await store.blobs.get(blob_of(kept["id"], epochs[kept["id"]]), [1]) == [None]
+
+
+@pytest.mark.timeout(240)
+async def test_a_recording_that_could_not_be_cut_must_be_sent_again(address: Address, store: Store) -> None:
+    source = await open_source(address, CUT_LANE, 1, "w1")
+    await source.bury(CUT_LANE, Unit(cut_job("a" * 16), "e1", 0), REASON)
+    await source.close()
+    check_refused(await dead(address, "retry", "--all"), f"the recording of transcript {'a' * 16} could not be cut")
+    assert (await dead(address, "drop", "--all")).stdout == "1 dropped\n"
 
 
 @pytest.mark.timeout(240)

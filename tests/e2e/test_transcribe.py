@@ -168,6 +168,31 @@ def test_what_is_no_audio_is_one_line_and_a_status_of_one(url: str, tmp_path: Pa
     assert not (tmp_path / "bad.txt").exists()
 
 
+@pytest.mark.timeout(300)
+def test_status_finds_a_transcript_by_its_id_and_by_any_link(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "talk.wav"
+    file.write_bytes(speech(1))
+    _, _, [link] = transcribe(url, file)
+    job = link.split("/")[-2]
+    cast = httpx.post(f"{url}/v1/casts", json={"text": "Nobody speaks here."}, trust_env=False).json()["id"]
+    for given in (job, link, f"/v1/transcripts/{job}"):
+        done = status(url, given)
+        assert done.returncode == 0, done.stderr
+        assert (json.loads(done.stdout)["id"], json.loads(done.stdout)["title"]) == (job, "talk.wav")
+    for given in (cast, f"{url}/c/{cast}", f"{url}/v1/casts/{cast}/audio.mp3"):
+        found = json.loads(status(url, given).stdout)
+        assert (found["id"], found["title"]) == (cast, "Nobody speaks here.")
+    for given in ("A" * 16, f"{url}/c/{job}", f"/v1/transcripts/{cast}", "", "http://[", "what?"):
+        done = status(url, given)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert done.stderr.startswith("castline: ")
+
+
+def status(url: str, given: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "producer_api.cli", "status", "--url", url, "--", given]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

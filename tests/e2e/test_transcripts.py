@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sounds import sine, wav
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from contracts.adapters import Address
@@ -154,11 +155,38 @@ def test_bad_uploads(client: httpx.Client) -> None:
     assert (large.status_code, raw.status_code) == (413, 413)
 
 
-def test_logs_of_another_kind_and_of_the_cutting_are_not_here(client: httpx.Client) -> None:
+def test_a_cast_is_no_transcript_and_a_transcript_no_cast(client: httpx.Client, running: System) -> None:
+    cast = client.post("/v1/casts", json={"text": "Nobody speaks here.", "model": "tone"}).json()["id"]
+    transcript = post(client, wav(talk(1))).json()["id"]
+    records(client, transcript)
+    for wrong, tails in (
+        (f"casts/{transcript}", ("", "/audio.opus", "/captions.vtt")),
+        (f"transcripts/{cast}", ("", "/transcript.txt")),
+        ("transcripts/AAAAAAAAAAAAAAAA", ("", "/transcript.txt")),
+    ):
+        reads = ("/records", "/records?live=sse", "/records?live=long-poll", "/records?offset=now", "/records/0")
+        for answer in (client.delete(f"/v1/{wrong}"), *(client.get(f"/v1/{wrong}{tail}") for tail in (*tails, *reads))):
+            assert (answer.status_code, answer.json()["type"]) == (404, "urn:castline:problem:unknown-log"), answer.url
+        assert refused(running, wrong) == 4404
+    assert client.get(f"/c/{transcript}").status_code == 404
+    assert client.get(f"/v1/casts/{cast}").json()["state"] == "waiting"
+    assert client.get(f"/v1/transcripts/{transcript}").json()["state"] == "done"
+    client.delete(f"/v1/casts/{cast}").raise_for_status()
+
+
+def test_the_log_of_the_cutting_is_not_here(client: httpx.Client, running: System) -> None:
     view = post(client, wav(talk(1))).json()
+    records(client, view["id"])
     assert client.get(f"/v1/transcripts/{view['id']}-cut").status_code == 422
-    assert client.get("/v1/transcripts/AAAAAAAAAAAAAAAA").status_code == 404
-    assert client.get("/v1/transcripts/AAAAAAAAAAAAAAAA/transcript.txt").status_code == 404
+    assert refused(running, f"transcripts/{view['id']}-cut") == 4404
+
+
+def refused(running: System, log: str) -> int | None:
+    """Close code of a follower that gets nothing."""
+    url = running.url().replace("http", "ws") + f"/v1/{log}/follow"
+    with connect(url, proxy=None) as socket, pytest.raises(ConnectionClosed):
+        socket.recv(timeout=10)
+    return socket.close_code
 
 
 def test_cancelling_ends_it_and_frees_the_worker(client: httpx.Client) -> None:

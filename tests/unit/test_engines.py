@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
 import sys
 import threading
 import time
@@ -21,6 +23,7 @@ from contracts.errors import EngineError, EngineStopped, Misconfigured, ModelMis
 from contracts.records import AudioHeaders
 from contracts.voices import MODELS, VOICES
 from workers.engine import UnitRequest
+from workers.engine_process import EngineProcess
 from workers.tts.engines import make_engine
 from workers.tts.engines.kokoro_lean import LOUDNESS, halves, plan, second_inputs
 from workers.tts.engines.kokoro_voices import MAX_TOKENS, STYLE, VoiceFolder, split_phonemes
@@ -192,6 +195,40 @@ def test_an_engine_that_speaks_too_short_does_not_start() -> None:
         SpeechRenderer(Scripted(np.full(48_000, 0.1, np.float32)), slots=1).load()
     with pytest.raises(EngineError, match="no voice"):
         SpeechRenderer(Scripted(np.full(48_000, 0.1, np.float32), voices=()), slots=1).load()
+
+
+REFUSES = """
+from contracts.errors import BadInput
+from workers.tts.engines.tone import Tone
+from workers.tts.render import SpeechRenderer
+
+
+class Choosy(Tone):
+    def speak(self, text, **options):
+        if text == "no":
+            raise BadInput("This engine does not say no.")
+        return super().speak(text, **options)
+
+
+def build(options):
+    return SpeechRenderer(Choosy(), slots=1)
+"""
+
+
+async def test_what_an_engine_refuses_is_a_failed_unit_and_the_engine_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "choosy.py").write_text(REFUSES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    engine = EngineProcess("choosy:build", {}, 60)
+    try:
+        await engine.start()
+        with pytest.raises(UnitFailed, match="does not say no"):
+            await engine.render(request("no"), asyncio.Event())
+        assert (await engine.render(request("yes"), asyncio.Event())).type == "audio"
+        assert engine.starts == 1
+    finally:
+        await engine.close()
 
 
 def test_pause_follows_the_speed() -> None:

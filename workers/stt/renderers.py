@@ -16,28 +16,36 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from pydantic import ValidationError
+
 from contracts.adapters import Store
 from contracts.errors import BadAudio, BadInput, BrokerUnavailable
-from contracts.jobs import CutOrder, PieceOrder, Ticket
-from contracts.ports import Assignment, Committed, Output, TicketSource, Work
+from contracts.jobs import CutOrder, HeardPiece, PieceOrder, Ticket
+from contracts.ports import Assignment, Claim, Committed, Output, Work
 from contracts.topology import blob_of
 from contracts.units import Lane, Unit
 from workers import metrics
 from workers.engine import Piece, UnitRequest
 from workers.engine_process import EngineProcess
+from workers.main import Bench
 
 logger = logging.getLogger(__name__)
 
 
 class PieceRenderer:
-    """A piece becomes a `segment`; its audio is forgotten with that, unless the text is for the moment only."""
+    """A piece becomes a `segment`; its audio is forgotten with that, unless the text is for the moment only, and kept
+    for `castline dead retry` if it is given up.
+    """
 
     def __init__(self, store: Store, engine: EngineProcess) -> None:
-        self._blobs = store.blobs
+        self._log, self._blobs = store.log_writer, store.blobs
         self._engine = engine
 
-    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
+    async def render(self, claim: Claim, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:
         """See Renderer.render."""
+        if (heard := _heard(task.text)) is not None:
+            return heard
+        unit = claim.unit
         blob, parts = _audio(unit, task)
         found = await self._blobs.get(blob, parts)
         body = b"".join(part for part in found if part is not None)
@@ -47,12 +55,15 @@ class PieceRenderer:
         metrics.ENGINE_STARTS.set(self._engine.starts)
         return output
 
-    async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:  # noqa: ARG002
+    async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:
         """See Renderer.settled."""
+        if output.type == "skip" or committed.verdict == "DUP" or _heard(task.text) is not None:
+            return  # of two who did it, the first has settled it
         blob, parts = _audio(unit, task)
         if blob != blob_of(unit.job, unit.epoch):
             return  # an interim text: the sentence is not over
-        await self._blobs.drop(blob, None if committed.finished else parts)
+        status = await self._log.status(unit.job) if committed.finished else None
+        await self._blobs.drop(blob, None if status is not None and not status.skipped else parts)
 
 
 def _audio(unit: Unit, task: Assignment) -> tuple[str, Sequence[int]]:
@@ -61,14 +72,24 @@ def _audio(unit: Unit, task: Assignment) -> tuple[str, Sequence[int]]:
     return (blob_of(unit.job, unit.epoch), [unit.index]) if spoken is None else (spoken.blob, spoken.parts)
 
 
+def _heard(text: str) -> Output | None:
+    """The record of a piece that has been heard already, in an earlier incarnation of its transcript."""
+    try:
+        headers = HeardPiece.model_validate_json(text).heard
+    except ValidationError:
+        return None
+    return Output("segment", headers, duration_ms=headers["end"] - headers["start"], gen_ms=headers["g"])
+
+
 class CutRenderer:
     """A recording becomes units of its transcript. lane: where those are heard."""
 
-    def __init__(self, store: Store, engine: EngineProcess, source: TicketSource, lane: Lane) -> None:
+    def __init__(self, bench: Bench, engine: EngineProcess, lane: Lane) -> None:
+        store = bench.store
         self._log, self._scheduler, self._blobs = store.log_writer, store.scheduler, store.blobs
-        self._engine, self._source, self._lane = engine, source, lane
+        self._engine, self._source, self._lane = engine, bench.source, lane
 
-    async def render(self, unit: Unit, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:  # noqa: ARG002  it has a thread of its own
+    async def render(self, claim: Claim, task: Assignment, *, alone: bool, stop: asyncio.Event) -> Output:  # noqa: ARG002
         """See Renderer.render."""
         order = CutOrder.model_validate_json(task.text)
         try:
@@ -76,7 +97,7 @@ class CutRenderer:
         except BadInput as exc:
             logger.info("recording refused", extra={"job": order.job, "error": exc.detail})
             await self._log.fail(order.job, order.epoch, exc.problem)
-            return Output("skip", {"i": unit.index, "t": "", "reason": exc.detail})
+            return Output("skip", {"i": 0, "t": "", "reason": exc.detail})
 
     async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:  # noqa: ARG002
         """See Renderer.settled. A cut that was given up ends the transcript, unless it has ended already."""

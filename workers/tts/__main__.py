@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from contracts.topology import speech_lane
-from workers.main import Post, run_worker
+from workers.main import Post, run_worker, with_engine
 from workers.renderer import EngineRenderer
 from workers.settings import WorkerSettings
 from workers.tts.settings import SpeechSettings
@@ -16,9 +16,12 @@ MODEL_OF_ENGINE = {"kokoro-onnx": "kokoro", "kokoro": "kokoro", "espeak": "espea
 def main() -> None:
     """Run until SIGTERM."""
     speech = SpeechSettings()
-    model = MODEL_OF_ENGINE.get(speech.engine, speech.engine)
-    post = Post(speech_lane(model), lambda _store, engine, _source: EngineRenderer(engine))
-    sys.exit(run_worker([post], "workers.tts.render:build", speech.options(), WorkerSettings()))
+    lane = speech_lane(MODEL_OF_ENGINE.get(speech.engine, speech.engine))
+    posts = with_engine(
+        "workers.tts.render:build", speech.options(),
+        lambda engine, info: [Post(lane, info, lambda _: EngineRenderer(engine))],
+    )  # fmt: skip
+    sys.exit(run_worker(posts, WorkerSettings()))
 
 
 if __name__ == "__main__":

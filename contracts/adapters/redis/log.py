@@ -8,8 +8,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from contracts import ports
 from contracts.adapters.redis.connection import Scripts, guarded
-from contracts.ports import Assignment, Committed, Grown, LogSource, LogStatus, NewLog, Opened, Output, Page
+from contracts.ports import Assignment, Committed, Grown, LogSource, LogStatus, NewLog, Opened, Output, Page, Part
 from contracts.records import Record, to_json
 from contracts.topology import log_keys
 from contracts.units import Lane, Unit
@@ -66,19 +67,34 @@ class RedisLog:
             (k["meta"], k["log"], k["staged"], k["units"]),
             (
                 unit.index, unit.epoch, output.type, to_json(output.headers), output.body,
-                output.duration_ms, output.gen_ms, k["bell"],
+                output.duration_ms, output.gen_ms, k["bell"], output.writer,
             ),
         )  # fmt: skip
         return Committed(verdict.decode(), int(watermark), bool(finished))
 
     @guarded
-    async def grow(self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool) -> Grown:
+    async def append(self, unit: Unit, writer: str, at: int, parts: Sequence[Part]) -> ports.AppendVerdict:
+        """See LogWriter.append."""
+        k = self._keys(unit.job)
+        flat = [field for part in parts for field in (part.type, to_json(part.headers), part.body)]
+        verdict = await self._scripts.call(
+            "append",
+            (k["meta"], k["log"], k["staged"], k["units"]),
+            (unit.index, unit.epoch, writer, at, k["bell"], *flat),
+        )
+        answer: ports.AppendVerdict = verdict.decode()
+        return answer
+
+    @guarded
+    async def grow(
+        self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool, exact: bool = False
+    ) -> Grown:
         """See LogWriter.grow."""
         k = self._keys(job)
         verdict, total, finished = await self._scripts.call(
             "grow",
             (k["meta"], k["log"], k["staged"], k["units"]),
-            (epoch, first, int(close), k["bell"], *texts),
+            (epoch, first, int(close), k["bell"], int(exact), *texts),
         )
         return Grown(verdict.decode(), int(total), bool(finished))
 
@@ -113,11 +129,13 @@ class RedisLog:
     async def _texts(self, status: LogStatus) -> dict[int, str] | None:
         """Texts of the records this incarnation had; None if another has taken its place, or it has expired."""
         texts: dict[int, str] = {}
-        while len(texts) < status.watermark:
-            page = await self.read(status.job, len(texts) + 1)
+        at = 1
+        while at < status.next_seq:
+            page = await self.read(status.job, at)
             if page is None or page.epoch != status.epoch:
                 return None
-            texts.update((r.seq - 1, r.headers["t"]) for r in page.records if r.type in ("audio", "skip"))
+            texts.update((r.headers["i"], r.headers["t"]) for r in page.records if r.type in ("audio", "skip"))
+            at = page.next_seq
         return texts
 
     @guarded

@@ -43,7 +43,8 @@ class RedisScheduler:
         head = (f"{work.job}:{work.epoch}", work.client, int(work.job_class == "live"))
         for i in range(0, len(work.lengths_ms), SUBMIT_AT_ONCE):
             lengths = work.lengths_ms[i : i + SUBMIT_AT_ONCE]
-            new += await self._scripts.call("submit", self._keys(lane), (*head, work.first + i, before, *lengths))
+            args = (*head, work.first + i, before, work.shift_ms, *lengths)
+            new += await self._scripts.call("submit", self._keys(lane), args)
             before += sum(lengths)
         return new
 

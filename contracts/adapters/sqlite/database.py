@@ -19,8 +19,8 @@ from contracts.errors import StoreUnavailable
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5_000
-SCHEDULE_VERSION = 3
-"""Of the tables of the order of work."""
+VERSION = 4
+"""Of the schema."""
 POLL_S = 0.005
 """How often a waiting process looks whether another has written: PRAGMA data_version is a read of shared memory."""
 
@@ -75,12 +75,23 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEDULE_VERSION:
-        # The order of work is made anew from the logs when a cast is posted again; logs are never dropped.
-        connection.executescript(f"DROP TABLE IF EXISTS due; PRAGMA user_version={SCHEDULE_VERSION}")
-        connection.execute("DROP TABLE IF EXISTS workers")
+    if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        _transaction(connection, _upgrade)
     connection.executescript(files(__package__).joinpath("schema.sql").read_text())
     return connection
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    """Of a file of an older version, or a new one. Another process may have done it meanwhile."""
+    if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    for table in ("due", "workers"):  # the order of work is made anew from the logs; logs are never dropped
+        db.execute(f"DROP TABLE IF EXISTS {table}")
+    columns = {row["name"] for row in db.execute("PRAGMA table_info(logs)")}
+    if columns and "writer" not in columns:
+        db.execute("ALTER TABLE logs ADD COLUMN writer TEXT NOT NULL DEFAULT ''")
+        db.execute("ALTER TABLE logs ADD COLUMN written INTEGER NOT NULL DEFAULT 0")
+    db.execute(f"PRAGMA user_version={VERSION}")
 
 
 def _transaction(connection: sqlite3.Connection, verb: Callable[[sqlite3.Connection], T]) -> T:

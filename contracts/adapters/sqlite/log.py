@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contracts import ports
 from contracts.adapters.sqlite.database import Database, now_ms
-from contracts.ports import Assignment, Committed, Grown, LogSource, LogStatus, NewLog, Opened, Output, Page
+from contracts.ports import Assignment, Committed, Grown, LogSource, LogStatus, NewLog, Opened, Output, Page, Part
 from contracts.records import CastTotals, Record, to_json
 from contracts.units import Lane, Unit
 
@@ -31,7 +32,7 @@ class SqliteLog:
                 return Opened(False, _status(old))
             _forget(db, log.job)
             db.execute(
-                "INSERT INTO logs VALUES (?,?,?,?,?,?,?,'live',?,?,0,1,0,0,0,?,0,?,?)",
+                "INSERT INTO logs VALUES (?,?,?,?,?,?,?,'live',?,?,0,1,0,0,0,?,0,?,?,'',0)",
                 (
                     log.job, log.epoch, log.lane, log.job_class, log.owner, to_json(log.recipe).decode(), log.reply_to,
                     int(log.closed), len(log.units), now, log.ttl_ms, now + log.ttl_ms,
@@ -66,12 +67,11 @@ class SqliteLog:
         def verb(db: sqlite3.Connection) -> Committed:
             row = _row(db, unit.job)
             wm = -1 if row is None else row["wm"]
-            if row is None or row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):
-                return Committed("GONE", wm, finished=False)
-            if not 0 <= unit.index < row["total"]:
-                return Committed("BAD", wm, finished=False)
-            if unit.index < wm or _staged(db, unit.job, unit.index) is not None:
-                return Committed("DUP", wm, finished=False)
+            verdict = "GONE" if row is None else _refusal(db, row, unit, output)
+            if row is None or verdict is not None:
+                return Committed(verdict or "GONE", wm, finished=False)
+            if output.type in ("eos", "error"):
+                return _conclude(db, row, output, headers)
             made = (output.type, headers, output.body, output.duration_ms, output.gen_ms)
             db.execute("INSERT INTO staged VALUES (?,?,?,?,?,?,?)", (unit.job, unit.index, *made))
             if unit.index > wm:
@@ -80,7 +80,31 @@ class SqliteLog:
 
         return await self._db.write(verb)
 
-    async def grow(self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool) -> Grown:
+    async def append(self, unit: Unit, writer: str, at: int, parts: Sequence[Part]) -> ports.AppendVerdict:
+        """See LogWriter.append."""
+
+        def verb(db: sqlite3.Connection) -> ports.AppendVerdict:
+            row = _row(db, unit.job)
+            if row is None or row["epoch"] != unit.epoch or row["state"] != "live" or row["wm"] != unit.index:
+                return "GONE"
+            written = row["written"] if row["writer"] == writer else 0
+            if at > 0 and row["writer"] != writer:
+                return "LAPSED"
+            if 0 < at + len(parts) <= written:
+                return "OK"
+            for seq, part in enumerate(parts, row["seq"]):
+                _append(db, unit.job, seq, part.type, to_json(part.headers).decode(), part.body)
+            db.execute(
+                "UPDATE logs SET seq=seq+?, writer=?, written=?, expires=? WHERE job=?",
+                (len(parts), writer, at + len(parts), now_ms() + row["ttl"], unit.job),
+            )
+            return "OK"
+
+        return await self._db.write(verb)
+
+    async def grow(
+        self, job: str, epoch: str, first: int, texts: Sequence[str], *, close: bool, exact: bool = False
+    ) -> Grown:
         """See LogWriter.grow."""
 
         def verb(db: sqlite3.Connection) -> Grown:
@@ -90,7 +114,7 @@ class SqliteLog:
                 return Grown("GONE", total, finished=False)
             if row["closed"]:
                 return Grown("OK", total, finished=False)
-            if first > total:
+            if first > total or (exact and first < total):
                 return Grown("GAP", total, finished=False)
             added = list(enumerate(texts, first))[total - first :]
             db.executemany("INSERT INTO units VALUES (?,?,?)", ((job, n, text) for n, text in added))
@@ -119,10 +143,10 @@ class SqliteLog:
             row = _row(db, job)
             if row is None:
                 return None
-            query = "SELECT seq, e, h FROM records WHERE job=? AND e IN ('meta', 'audio', 'skip') ORDER BY seq"
-            first, *made = db.execute(query, (job,)).fetchall()
-            meta = {name: value for name, value in json.loads(first["h"]).items() if name != "created"}
-            texts = {r["seq"] - 1: json.loads(r["h"])["t"] for r in made}
+            query = "SELECT h FROM records WHERE job=? AND e IN ('meta', 'audio', 'skip') ORDER BY seq"
+            first, *made = (json.loads(r["h"]) for r in db.execute(query, (job,)))
+            meta = {name: value for name, value in first.items() if name != "created"}
+            texts = {headers["i"]: headers["t"] for headers in made}
             texts.update((r["n"], r["text"]) for r in db.execute("SELECT n, text FROM units WHERE job=?", (job,)))
             return LogSource(
                 _status(row), row["owner"], json.loads(row["recipe"]), meta, texts,
@@ -201,6 +225,34 @@ def _advance(db: sqlite3.Connection, row: sqlite3.Row) -> Committed:
         ),
     )
     return Committed("OK", wm, finished)
+
+
+def _refusal(db: sqlite3.Connection, row: sqlite3.Row, unit: Unit, output: Output) -> ports.CommitVerdict | None:
+    """Why a unit is not committed."""
+    if row["epoch"] != unit.epoch or row["state"] in ("cancelled", "failed"):
+        return "GONE"
+    if not 0 <= unit.index < row["total"]:
+        return "BAD"
+    if unit.index < row["wm"] or _staged(db, unit.job, unit.index) is not None:
+        return "DUP"
+    if output.writer and output.writer != row["writer"]:
+        return "LAPSED"
+    ends = output.type in ("eos", "error")
+    return "BAD" if ends and (unit.index > row["wm"] or unit.index + 1 < row["total"]) else None
+
+
+def _conclude(db: sqlite3.Connection, row: sqlite3.Row, output: Output, headers: str) -> Committed:
+    """The end of a log, as its last unit brings it."""
+    _append(db, row["job"], row["seq"], output.type, headers, output.body)
+    db.execute(
+        "UPDATE logs SET state=?, wm=total, seq=seq+1, audio_ms=audio_ms+?, gen_ms=gen_ms+?, expires=? WHERE job=?",
+        (
+            "done" if output.type == "eos" else "failed", output.duration_ms, output.gen_ms,
+            now_ms() + row["ttl"], row["job"],
+        ),
+    )  # fmt: skip
+    db.execute("DELETE FROM units WHERE job=?", (row["job"],))
+    return Committed("OK", row["total"], finished=True)
 
 
 def _end(db: sqlite3.Connection, row: sqlite3.Row, state: str, kind: str, headers: Mapping[str, Any]) -> None:

@@ -42,10 +42,13 @@ class SqliteScheduler:
             if new == 0:
                 return 0
             if view.cast(cast) is None:
-                row = (lane, cast, work.client, view.now)
-                db.execute("INSERT INTO casts (lane, job_epoch, client, created) VALUES (?,?,?,?)", row)
+                row = (lane, cast, work.client, view.now, int(work.first > 0), work.shift_ms)
+                db.execute(
+                    "INSERT INTO casts (lane, job_epoch, client, created, started, shift) VALUES (?,?,?,?,?,?)", row
+                )
                 if work.job_class == "live":
-                    ear = (lane, cast, "-", view.now, view.now + self._rule.grace_ms)
+                    soonest = view.now - work.before_ms - work.shift_ms
+                    ear = (lane, cast, "-", soonest, view.now + self._rule.grace_ms)
                     db.execute("INSERT INTO ears VALUES (?,?,?,?,?)", ear)
             query = "UPDATE casts SET finish=max(finish, ?) WHERE lane=? AND job_epoch=?"
             db.execute(query, (before, lane, cast))
@@ -129,6 +132,9 @@ class SqliteScheduler:
                 db.execute("UPDATE ears SET until=? WHERE lane=? AND job_epoch=? AND ear=?", (until, *key))
             else:
                 anchor = view.now - listening.position_ms - row["late"]
+                query = "SELECT before FROM due WHERE lane=? AND job_epoch=? AND lease IS NULL ORDER BY n LIMIT 1"
+                if listening.renew and (head := view.one(query, lane, cast)) is not None:
+                    anchor = max(anchor, view.now - row["late"] - row["shift"] - head["before"])
                 db.execute("INSERT OR REPLACE INTO ears VALUES (?,?,?,?,?)", (*key, anchor, until))
             view.refresh(cast)
             return True

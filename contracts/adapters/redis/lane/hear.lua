@@ -12,6 +12,8 @@ elseif ARGV[5] == '1' and ears[ear] then
 else
   if count >= 64 and not ears[ear] then ear = '*' end -- the rest of a crowd is one
   local anchor = now - position - c.late
+  local head = ARGV[5] == '1' and first_pending(cast, 1)[1]
+  if head then anchor = math.max(anchor, now - c.late - c.shift - planned(unit_of(head))) end
   if ear == '*' and ears[ear] then anchor = math.min(anchor, ears[ear][1]) end
   ears[ear] = { anchor, now + ARGV[4] }
 end

@@ -1,0 +1,1 @@
+"""Completions as OpenAI's clients ask for them and are answered."""

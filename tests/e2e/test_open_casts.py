@@ -1,0 +1,376 @@
+"""Casts whose text arrives while they are spoken, on SQLite and on Redis + RabbitMQ, with the tone engine."""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import httpx
+import pytest
+
+from contracts import text
+from contracts.adapters import Address, Store, open_store
+from contracts.ids import new_id
+from contracts.ports import NewLog, Output, Part
+from contracts.topology import LLM_LANE
+from contracts.units import Unit
+from load_tests.system import System, system
+
+STORY = (
+    "The keeper lit the lamp. Nobody had come that way for years! “Would anyone come now? Ever?” he asked. "
+    "Dr. Smith paid $3.14 for it...\n\nHe waited – 😀 – for 好的 and naïve café words. That was all."
+)
+LIMIT = 3_000
+
+
+@pytest.fixture(scope="module", params=["embedded", "real"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    directory = tmp_path_factory.mktemp("open")
+    if request.param == "embedded":
+        address = Address(f"sqlite://{directory}/castline.db", "")
+    else:
+        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
+        address = Address(*servers, f"open-{uuid4().hex[:8]}:")
+    with system(address, directory, CASTLINE_MAX_TEXT_CHARS=str(LIMIT)) as running:
+        running.front()
+        running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="200")
+        running.wait_for_workers(1)
+        yield running
+
+
+@pytest.fixture
+def client(running: System) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=running.url(), timeout=30, trust_env=False) as client:
+        yield client
+
+
+def opened(client: httpx.Client, **fields: Any) -> str:
+    answer = client.post("/v1/casts", json={"voice": "tone", "open": True, **fields})
+    assert answer.status_code == 201, answer.text
+    view = answer.json()
+    assert view["open"]
+    assert answer.headers["Location"] == f"/v1/casts/{view['id']}"
+    return str(view["id"])
+
+
+def units_of(story: str) -> list[str]:
+    return [unit.strip() for unit in text.split_units(text.normalise(story), "en-US")]
+
+
+def records(client: httpx.Client, job: str) -> list[dict[str, Any]]:
+    """All records, once the cast has ended."""
+    found: list[dict[str, Any]] = []
+    with client.stream("GET", f"/v1/casts/{job}/records", params={"live": "sse"}) as response:
+        assert response.status_code == 200
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                found.append(json.loads(line.removeprefix("data: ")))
+    return found
+
+
+def spoken(client: httpx.Client, job: str) -> list[str]:
+    """Texts of a cast that has ended with eos."""
+    meta, *audio, eos = records(client, job)
+    assert (meta["e"], eos["e"], eos["units"]) == ("meta", "eos", len(audio))
+    assert [(r["e"], r["i"]) for r in audio] == [("audio", n) for n in range(len(audio))]
+    return [r["t"] for r in audio]
+
+
+class Writer:
+    """A body that is sent piece by piece."""
+
+    def __init__(self, running: System, job: str, front: int = 0, **params: str) -> None:
+        self._pieces: queue.Queue[bytes | None] = queue.Queue()
+        self._answer: list[httpx.Response] = []
+        url = f"{running.url(front)}/v1/casts/{job}/text"
+
+        def send() -> None:
+            self._answer.append(httpx.post(url, params=params, content=self._sent(), timeout=60, trust_env=False))
+
+        self._thread = threading.Thread(target=send)
+        self._thread.start()
+
+    def _sent(self) -> Iterator[bytes]:
+        while (piece := self._pieces.get()) is not None:
+            yield piece
+
+    def say(self, piece: str | bytes) -> None:
+        self._pieces.put(piece.encode() if isinstance(piece, str) else piece)
+
+    def end(self) -> httpx.Response:
+        self._pieces.put(None)
+        self._thread.join(60)
+        return self._answer[0]
+
+
+def heard(client: httpx.Client, job: str, count: int) -> list[str]:
+    """Texts of the first `count` units, as soon as they are there."""
+    found: list[str] = []
+    while len(found) < count:
+        query = {"offset": str(len(found) + 1), "live": "long-poll"}
+        page = client.get(f"/v1/casts/{job}/records", params=query).json()
+        assert not page["closed"], page
+        found += [r["t"] for r in page["records"]]
+    return found
+
+
+def test_text_is_heard_while_it_is_written(client: httpx.Client, running: System) -> None:
+    job = opened(client, title="Radio")
+    writer = Writer(running, job)
+    writer.say("The keeper lit the lamp. Nobody had")
+    assert heard(client, job, 1) == ["The keeper lit the lamp."]
+    writer.say(" come that way! And n")
+    assert heard(client, job, 2)[1] == "Nobody had come that way!"
+    writer.say("ow")
+    assert writer.end().json() == {"units": 3}
+    assert heard(client, job, 3)[2] == "And now"
+    view = client.get(f"/v1/casts/{job}").json()
+    assert (view["state"], view["open"], view["units"], view["title"]) == ("live", True, 3, "Radio")
+    for _ in range(2):
+        closed = client.post(f"/v1/casts/{job}/close")
+        assert (closed.status_code, closed.json()["open"]) == (200, False)
+    assert len(spoken(client, job)) == 3
+    assert client.get(f"/v1/casts/{job}").json()["state"] == "done"
+
+
+def test_units_are_those_of_the_whole_text_however_it_is_cut(client: httpx.Client, running: System) -> None:
+    for size in (1, 7, 10_000):
+        job = opened(client)
+        writer = Writer(running, job, close="true")
+        body = STORY.encode()
+        for at in range(0, len(body), size):
+            writer.say(body[at : at + size])
+        assert writer.end().json() == {"units": len(units_of(STORY))}
+        assert spoken(client, job) == units_of(STORY)
+
+
+def test_a_cast_may_begin_with_text_and_go_on_body_by_body(client: httpx.Client) -> None:
+    job = opened(client, text="First of all. This")
+    for body in ("is one", "...", "", "And two. Three"):
+        assert client.post(f"/v1/casts/{job}/text", content=body).status_code == 200
+    assert client.post(f"/v1/casts/{job}/text?close=true", content="End").json() == {"units": 6}
+    assert spoken(client, job) == ["First of all.", "This", "is one", "And two.", "Three", "End"]
+
+
+def test_two_open_casts_of_one_text_are_two(client: httpx.Client) -> None:
+    first, second = (opened(client, text="The same.") for _ in range(2))
+    assert first != second
+    for job in (first, second):
+        client.post(f"/v1/casts/{job}/close")
+        assert spoken(client, job) == ["The same."]
+
+
+def test_of_two_writers_one_is_told(client: httpx.Client, running: System) -> None:
+    job = opened(client)
+    first, second = Writer(running, job), Writer(running, job)
+    first.say("One is here. And ")
+    second.say("T")  # has begun: where the cast ends was read before the other's unit
+    assert heard(client, job, 1) == ["One is here."]
+    second.say("wo is here. And then")
+    refused = second.end()
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:castline:problem:another-writer")
+    first.say("goes on.")
+    assert first.end().json() == {"units": 2}
+    client.post(f"/v1/casts/{job}/close")
+    assert spoken(client, job) == ["One is here.", "And goes on."]
+
+
+def test_who_leaves_in_the_middle_of_a_sentence_is_spoken_to_his_last_word(
+    client: httpx.Client, running: System
+) -> None:
+    job = opened(client)
+    body = b"All is well. But then sudd"
+    head = f"POST /v1/casts/{job}/text HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n"
+    port = httpx.URL(running.url()).port
+    with socket.create_connection(("127.0.0.1", port or 0)) as connection:
+        connection.sendall(head.encode() + body + b"\r\n")
+        assert heard(client, job, 1) == ["All is well."]
+    assert heard(client, job, 2)[1] == "But then sudd"
+    assert client.post(f"/v1/casts/{job}/text?close=true", content="Go on.").json() == {"units": 3}
+    assert spoken(client, job)[2] == "Go on."
+
+
+def test_too_much_text_is_refused_and_what_came_before_stays(client: httpx.Client) -> None:
+    job = opened(client)
+    sentence = "This is a sentence of a book. "
+    count = LIMIT // len(sentence)
+    assert client.post(f"/v1/casts/{job}/text", content=sentence * (count - 5)).status_code == 200
+    refused = client.post(f"/v1/casts/{job}/text", content=sentence * 10)
+    assert (refused.status_code, refused.json()["type"]) == (413, "urn:castline:problem:text-too-long")
+    assert client.post(f"/v1/casts/{job}/text", content="No more. " * 50).status_code == 413
+    client.post(f"/v1/casts/{job}/close")
+    said = " ".join(spoken(client, job))
+    assert LIMIT - 100 < len(said) <= LIMIT
+    assert said.startswith((sentence * (count - 1)).strip())
+
+
+def test_what_is_no_utf8_is_refused_behind_what_is(client: httpx.Client) -> None:
+    job = opened(client)
+    for body in (b"Gr\xc3\xbc\xc3\x9fe. Und \xff nichts.", b"Und halb\xc3"):
+        assert client.post(f"/v1/casts/{job}/text", content=body).status_code == 422
+    client.post(f"/v1/casts/{job}/close")
+    assert spoken(client, job) == ["Grüße.", "Und", "Und halb"]
+
+
+@pytest.mark.parametrize("verb", ["text", "close"])
+def test_casts_that_are_not_open(client: httpx.Client, verb: str) -> None:
+    whole = client.post("/v1/casts", json={"voice": "tone", "text": f"All of it {uuid4().hex}."}).json()["id"]
+    cancelled = opened(client)
+    assert client.delete(f"/v1/casts/{cancelled}").json()["state"] == "cancelled"
+    closed = opened(client)
+    client.post(f"/v1/casts/{closed}/close")
+    expected = {whole: 409, cancelled: 409, closed: 409, "A" * 16: 404}
+    if verb == "close":
+        expected |= {whole: 200, closed: 200}
+    for job, status in expected.items():
+        answer = client.post(f"/v1/casts/{job}/{verb}", content="More.")
+        assert answer.status_code == status, answer.text
+
+
+def test_a_cast_that_is_cancelled_while_it_is_written(client: httpx.Client, running: System) -> None:
+    job = opened(client)
+    writer = Writer(running, job)
+    writer.say("One. Two ")
+    assert client.delete(f"/v1/casts/{job}").json()["open"] is False
+    writer.say("three. Four five. Six")
+    assert writer.end().status_code == 409
+    assert records(client, job)[-1]["e"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"open": False}, {"text": "a", "source": {"completion": "A" * 16}}, {"source": {}},
+     {"source": {"completion": "../x"}}, {"open": "yes"}],
+)  # fmt: skip
+def test_what_can_not_be_opened(client: httpx.Client, fields: dict[str, Any]) -> None:
+    assert client.post("/v1/casts", json={"voice": "tone", **fields}).status_code == 422
+
+
+# --- completions ---------------------------------------------------------------------------------------------
+
+
+class Completion:
+    """A completion's log, written by hand as a worker does."""
+
+    def __init__(self, address: Address) -> None:
+        self.job = new_id()
+        self._address = address
+        self._unit = Unit(self.job, "e1", 0)
+        self._attempt = self._parts = 0
+
+        async def begin(store: Store) -> None:
+            recipe = {"kind": "llm", "model": "echo"}
+            log = NewLog(self.job, "e1", LLM_LANE, "live", "", recipe, {"v": 1}, ["ask"], closed=True, ttl_ms=600_000)
+            assert (await store.log_writer.open(log)).new
+
+        self._with_store(begin)
+
+    def _with_store(self, do: Callable[[Store], Awaitable[None]]) -> None:
+        async def run() -> None:
+            store = open_store(self._address)
+            try:
+                await do(store)
+            finally:
+                await store.close()
+
+        anyio.run(run)
+
+    def start(self) -> None:
+        """A new attempt."""
+        self._attempt += 1
+        self._parts = 0
+        self._append([Part("start", {"i": 0, "a": self._attempt})])
+
+    def write(self, *texts: str) -> None:
+        self._append([Part("delta", {"i": 0, "t": text}) for text in texts])
+
+    def _append(self, parts: Sequence[Part]) -> None:
+        async def append(store: Store) -> None:
+            at, writer = self._parts, f"w:{self._attempt}"
+            assert await store.log_writer.append(self._unit, writer, at, parts) == "OK"
+
+        self._with_store(append)
+        self._parts += len(parts)
+
+    def end(self, kind: str = "eos") -> None:
+        async def commit(store: Store) -> None:
+            if kind == "cancelled":
+                assert await store.log_writer.cancel(self.job) is not None
+                return
+            output = Output("eos" if kind == "eos" else "error", {}, writer=f"w:{self._attempt}")
+            assert (await store.log_writer.commit(self._unit, output)).finished
+
+        self._with_store(commit)
+
+
+@pytest.mark.parametrize("end", ["eos", "error", "cancelled"])
+def test_a_completion_is_spoken_while_it_is_written(client: httpx.Client, running: System, end: str) -> None:
+    completion = Completion(running.address)
+    job = opened(client, open=False, source={"completion": completion.job})
+    assert client.post(f"/v1/casts/{job}/text", content="Me, too.").status_code == 409
+    completion.start()
+    completion.write("The keeper", " lit the lamp. Nob", "ody ", "came")
+    assert heard(client, job, 1) == ["The keeper lit the lamp."]
+    completion.write(" at a")
+    completion.end(end)
+    assert spoken(client, job) == ["The keeper lit the lamp.", "Nobody came at a"]
+
+
+def test_a_completion_that_is_written_already(client: httpx.Client, running: System) -> None:
+    completion = Completion(running.address)
+    completion.start()
+    completion.write(*STORY)
+    completion.end()
+    job = opened(client, source={"completion": completion.job})
+    assert spoken(client, job) == units_of(STORY)
+
+
+def test_an_attempt_that_differs_is_spoken_from_where_it_does(client: httpx.Client, running: System) -> None:
+    completion = Completion(running.address)
+    job = opened(client, source={"completion": completion.job})
+    completion.start()
+    completion.write("One is one. Two is two. Three is th")
+    assert heard(client, job, 2) == ["One is one.", "Two is two."]
+    completion.start()
+    completion.write("One is one. Two is three. Four")
+    completion.start()
+    completion.write("One is one. Two is three. Four is four.")
+    completion.end()
+    assert spoken(client, job) == ["One is one.", "Two is two.", "Two is three.", "Four is four."]
+
+
+def test_unknown_completions(client: httpx.Client) -> None:
+    cast = client.post("/v1/casts", json={"voice": "tone", "text": f"No completion {uuid4().hex}."}).json()["id"]
+    for unknown in ("A" * 16, cast):
+        answer = client.post("/v1/casts", json={"voice": "tone", "source": {"completion": unknown}})
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:castline:problem:unknown-log")
+
+
+def test_a_front_that_dies_is_followed_by_another(running: System) -> None:
+    """It dies in the middle of the second sentence; each sentence is spoken once."""
+    victim = running.front()
+    completion = Completion(running.address)
+    with httpx.Client(base_url=running.url(len(running.fronts) - 1), timeout=30, trust_env=False) as doomed:
+        job = opened(doomed, source={"completion": completion.job})
+        completion.start()
+        completion.write("The keeper lit the lamp. Nobody had co")
+        assert heard(doomed, job, 1) == ["The keeper lit the lamp."]
+    victim.signal(signal.SIGKILL)
+    running.fronts.remove(victim)
+    completion.write("me that way! And th")
+    completion.write("en? ", "Then ", "he waited.")
+    completion.end()
+    with httpx.Client(base_url=running.url(), timeout=100, trust_env=False) as client:
+        assert spoken(client, job) == [
+            "The keeper lit the lamp.",
+            "Nobody had come that way!",
+            "And then?",
+            "Then he waited.",
+        ]

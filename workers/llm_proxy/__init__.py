@@ -1,0 +1,1 @@
+"""Completions, streamed from OpenAI-compatible servers (upstreams) into their logs."""
