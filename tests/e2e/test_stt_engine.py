@@ -160,6 +160,35 @@ def test_times_are_those_of_the_file(
         at += samples.size / 16 + 4_000
 
 
+def test_a_long_piece_is_one_window_and_its_segments_are_sentences(
+    tiny: TranscriptRenderer,
+    joined: Callable[[float, int], tuple[Path, str]],
+    spoken: list[tuple[Samples, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A window is what hearing costs: the encoder takes as long for a second of speech as for thirty."""
+    library = tiny._engine._whisper  # type: ignore[attr-defined]
+    windows: list[int] = []
+    encode = library.encode
+
+    def counted(features: Any) -> Any:
+        windows.append(1)
+        return encode(features)
+
+    monkeypatch.setattr(library, "encode", counted)
+    path, _ = joined(0.6, 2)
+    outputs = transcript(tiny, path, ENGLISH)
+    assert len(windows) == len(outputs) >= 2
+    ends = np.cumsum([samples.size / 16 + 600 for samples, _ in spoken * 2])
+    starts = ends - [samples.size / 16 + 600 for samples, _ in spoken * 2]
+    segments = [segment for output in outputs for segment in output.headers["segments"]]
+    assert [plain(said)[:12] for _, said in spoken * 2] == [plain(segment["t"])[:12] for segment in segments]
+    for segment, start, end in zip(segments, starts, ends, strict=True):
+        assert start - 100 <= segment["start"] < segment["end"] <= end
+    for output in outputs:
+        assert output.headers["t"] == " ".join(segment["t"] for segment in output.headers["segments"])
+
+
 def test_the_same_file_gives_the_same_transcript(
     tiny: TranscriptRenderer, joined: Callable[[float, int], tuple[Path, str]]
 ) -> None:

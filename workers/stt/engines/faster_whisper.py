@@ -6,6 +6,8 @@ import dataclasses
 import logging
 import threading
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +18,7 @@ import numpy as np
 from contracts.errors import BadInput, EngineStopped, Misconfigured, ModelMissing
 from workers.stt.engines.silero import Silero, load_session
 from workers.stt.hearing import PER_MS, SAMPLE_RATE, Activity, Heard, HearOptions, Samples, Segment, Task, Word
+from workers.stt.phrases import HOLE_MS, phrases
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,9 @@ PROBE_TOKENS = 96
 """What 28 s of read speech come to (3.4 tokens per second)."""
 UNHEARD_MS = 2_500
 """A rest that is longer and has no text is heard again: pauses in a piece last up to 3 s, most of them far less."""
+TIMED_MS = 10_000
+"""A shorter piece is heard with times among the tokens: it is seldom two windows, and base hears single sentences
+better so."""
 _PARTS = 4
 _LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -129,15 +135,17 @@ class FasterWhisper:
     def transcribe(self, samples: Samples, options: HearOptions, stop: threading.Event) -> Heard:
         """As HearingEngine. `stop` is seen between windows: a piece has one, seldom two.
 
-        A piece ends with speech, but Whisper sometimes ends its text early, at a change of voice or style: then the
-        rest is heard by itself.
+        A piece is speech up to its end, but Whisper sometimes ends its text early, at a change of voice or style, or
+        leaves out a sentence that was said twice: then the rest is heard by itself, from where words are missing.
         """
         self.check(options.language, options.task)
         heard = Heard("", options.language, ())
         offset_ms = 0
-        for _ in range(_PARTS):
+        for left in reversed(range(_PARTS)):
             rest = samples[offset_ms * PER_MS :]
             part = self._hear(rest, options, stop)
+            if left and not options.fast:
+                part = _before_hole(part)
             heard = _joined(heard, part, offset_ms)
             until_ms = part.segments[-1].end_ms if part.segments else 0
             offset_ms += until_ms
@@ -146,11 +154,14 @@ class FasterWhisper:
         return heard
 
     def _hear(self, samples: Samples, options: HearOptions, stop: threading.Event) -> Heard:
+        # With times among its tokens Whisper ends its text with a sentence, and what is behind that costs another
+        # window. Words get their times from the attention, for a twentieth of a window.
+        untimed = samples.size > TIMED_MS * PER_MS and not options.fast
         found, _ = self._whisper.transcribe(
             samples, language=options.language, task=options.task, beam_size=1 if options.fast else self._beam,
             initial_prompt=options.prompt or None, hotwords=options.hotwords or None,
             temperature=options.temperature or list(_LADDER[:1] if options.fast else _LADDER),
-            word_timestamps=options.words,
+            without_timestamps=untimed, word_timestamps=options.words or untimed,
             # A piece is cut out already, and what was wrong in one window must not be carried into the next.
             vad_filter=False, condition_on_previous_text=False,
         )  # fmt: skip
@@ -163,7 +174,27 @@ class FasterWhisper:
             texts.append(one.text)
             segments.append(_segment(one))
             words += [Word(_ms(w.start), _ms(w.end), w.word, float(w.probability)) for w in one.words or ()]
-        return Heard("".join(texts).strip(), options.language, tuple(segments), tuple(words))
+            if untimed:
+                # That was all of the window. Here the library would hear again whatever is behind the last word.
+                language = "en" if options.task == "translate" else options.language
+                segments = [_phrase(segments[0], part) for part in phrases(words, language)] or segments
+                break
+        return Heard("".join(texts).strip(), options.language, tuple(segments), tuple(words) if options.words else ())
+
+
+def _phrase(window: Segment, words: Sequence[Word]) -> Segment:
+    """Part of a window, which is what Whisper's probabilities are about."""
+    text = "".join(word.word for word in words).strip()
+    return dataclasses.replace(window, start_ms=words[0].start_ms, end_ms=words[-1].end_ms, text=text)
+
+
+def _before_hole(heard: Heard) -> Heard:
+    for n, (segment, following) in enumerate(pairwise(heard.segments), 1):
+        if following.start_ms - segment.end_ms > HOLE_MS:
+            kept = heard.segments[:n]
+            words = tuple(word for word in heard.words if word.end_ms <= segment.end_ms)
+            return Heard(" ".join(part.text for part in kept), heard.language, kept, words)
+    return heard
 
 
 def _segment(one: Any) -> Segment:  # noqa: ANN401  the library has no types
