@@ -19,7 +19,8 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 START_TIMEOUT_S = 60
 CALL_TIMEOUT_S = 60
@@ -52,7 +53,7 @@ class BrowserError(Exception):
 class Session:
     """One BiDi connection. Not thread-safe."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket = socket
         self._ids = itertools.count(1)
         self.events: list[dict[str, Any]] = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -27,7 +28,7 @@ VERSE = "The sea is wide."
 async def write(request: Request) -> StreamingResponse:
     """The clerk hands on whatever it is asked, the poet writes its verse."""
     body = await request.json()
-    deltas = [{"content": word} for word in (VERSE[:7], VERSE[7:])]
+    deltas: Sequence[dict[str, Any]] = [{"content": word} for word in (VERSE[:7], VERSE[7:])]
     if body["model"] == "clerk":
         [tool] = [t["function"]["name"] for t in body["tools"]]
         call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": tool, "arguments": ""}}
@@ -35,7 +36,7 @@ async def write(request: Request) -> StreamingResponse:
     else:
         assert [m["role"] for m in body["messages"]][-1] == "tool", "the poet sees that it was handed to"
 
-    async def chunks() -> Iterator[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
         for delta in deltas:
             yield event(body, delta)
         yield event(body, {}, "tool_calls" if body["model"] == "clerk" else "stop")

@@ -17,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 from sounds import voice
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from contracts.adapters import Address
 from load_tests.system import System, system
@@ -53,7 +54,7 @@ def talk(*seconds: float, rate: int = RATE) -> NDArray[np.int16]:
 class Speaker:
     """A client at the live socket."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self.socket = socket
         self.job = ""
 
