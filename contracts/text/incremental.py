@@ -59,9 +59,7 @@ class IncrementalSplitter:
         units = self._take(self._normal.close())
         if not self._text or (self._silent and not speakable(self._text)):
             return units
-        for sentence in self._sentences(self._text):
-            units += self._whole(sentence)
-        return units
+        return units + self._up_to(self._sentence_ends(self._text))
 
     def _take(self, text: str) -> list[str]:
         units = []
@@ -91,8 +89,8 @@ class IncrementalSplitter:
     def _ends(self, known: str) -> list[int]:
         """Where sentences end, as far as that is certain."""
         start, closed = _closed(known)
-        *ended, rest = self._sentences(closed)
-        return [at for at in accumulate(map(len, ended)) if at <= start] if speakable(rest) else []
+        *ended, _ = [0, *self._sentence_ends(closed)]
+        return [at for at in ended if 0 < at <= start] if speakable(closed[ended[-1] :]) else []
 
     def _up_to(self, ends: list[int]) -> list[str]:
         """Units of the sentences that end there; they are forgotten."""
@@ -111,8 +109,10 @@ class IncrementalSplitter:
         self._look_at = len(known) + len(known) // 8
         return True
 
-    def _sentences(self, text: str) -> list[str]:
-        return list(voiced(sentences(text, self._language))) or [text]
+    def _sentence_ends(self, text: str) -> list[int]:
+        """The text's own end is the last one. What was given already is one sentence, whatever it looks like by now."""
+        ends = accumulate(map(len, voiced(sentences(text, self._language))))
+        return [at for at in ends if at > self._given]
 
     def _whole(self, sentence: str) -> list[str]:
         """Units of a sentence, but for what was given before its end was known."""
@@ -129,7 +129,7 @@ class IncrementalSplitter:
 
     def _opening(self, known: str) -> list[str]:
         """The short first units of a sentence that has not ended, as soon as they are certain."""
-        sentence = self._sentences(_closed(known)[1])[0][: len(known)] if _MAY_END.search(known) else known
+        sentence = known[: self._sentence_ends(_closed(known)[1])[0]] if _MAY_END.search(known) else known
         rest, given = sentence[self._given :], self._given
         if self._opened == 0 and opening_is_sure(sentence):
             given = opening_end(sentence, self._language)
@@ -147,9 +147,9 @@ class IncrementalSplitter:
 
     def _cut(self, known: str) -> list[str]:
         """What can not wait for the end of its sentence, or of its quote."""
-        *ended, _ = self._sentences(known)
+        *ended, _ = self._sentence_ends(known)
         if ended:
-            return self._up_to(list(accumulate(map(len, ended))))
+            return self._up_to(ended)
         parts = cut_long(known[self._given :])[:-1]
         self._forget(self._given + sum(map(len, parts)))
         self._given, self._opened = 0, 2

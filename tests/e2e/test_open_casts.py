@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import queue
-import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import anyio
 import httpx
 import pytest
+from open_casts import STORY, heard, opened, records, spoken, units_of
 
-from contracts import text
-from contracts.adapters import Address, Store, open_store
-from contracts.ids import new_id
-from contracts.ports import NewLog, Output, Part
-from contracts.topology import LLM_LANE
-from contracts.units import Unit
+from contracts.adapters import Address
 from load_tests.system import System, system
 
-STORY = (
-    "The keeper lit the lamp. Nobody had come that way for years! “Would anyone come now? Ever?” he asked. "
-    "Dr. Smith paid $3.14 for it...\n\nHe waited – 😀 – for 好的 and naïve café words. That was all."
-)
 LIMIT = 3_000
 
 
@@ -49,38 +38,6 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def client(running: System) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=running.url(), timeout=30, trust_env=False) as client:
         yield client
-
-
-def opened(client: httpx.Client, **fields: Any) -> str:
-    answer = client.post("/v1/casts", json={"voice": "tone", "open": True, **fields})
-    assert answer.status_code == 201, answer.text
-    view = answer.json()
-    assert view["open"]
-    assert answer.headers["Location"] == f"/v1/casts/{view['id']}"
-    return str(view["id"])
-
-
-def units_of(story: str) -> list[str]:
-    return [unit.strip() for unit in text.split_units(text.normalise(story), "en-US")]
-
-
-def records(client: httpx.Client, job: str) -> list[dict[str, Any]]:
-    """All records, once the cast has ended."""
-    found: list[dict[str, Any]] = []
-    with client.stream("GET", f"/v1/casts/{job}/records", params={"live": "sse"}) as response:
-        assert response.status_code == 200
-        for line in response.iter_lines():
-            if line.startswith("data: "):
-                found.append(json.loads(line.removeprefix("data: ")))
-    return found
-
-
-def spoken(client: httpx.Client, job: str) -> list[str]:
-    """Texts of a cast that has ended with eos."""
-    meta, *audio, eos = records(client, job)
-    assert (meta["e"], eos["e"], eos["units"]) == ("meta", "eos", len(audio))
-    assert [(r["e"], r["i"]) for r in audio] == [("audio", n) for n in range(len(audio))]
-    return [r["t"] for r in audio]
 
 
 class Writer:
@@ -108,17 +65,6 @@ class Writer:
         self._pieces.put(None)
         self._thread.join(60)
         return self._answer[0]
-
-
-def heard(client: httpx.Client, job: str, count: int) -> list[str]:
-    """Texts of the first `count` units, as soon as they are there."""
-    found: list[str] = []
-    while len(found) < count:
-        query = {"offset": str(len(found) + 1), "live": "long-poll"}
-        page = client.get(f"/v1/casts/{job}/records", params=query).json()
-        assert not page["closed"], page
-        found += [r["t"] for r in page["records"]]
-    return found
 
 
 def test_text_is_heard_while_it_is_written(client: httpx.Client, running: System) -> None:
@@ -252,126 +198,3 @@ def test_a_cast_that_is_cancelled_while_it_is_written(client: httpx.Client, runn
 )  # fmt: skip
 def test_what_can_not_be_opened(client: httpx.Client, fields: dict[str, Any]) -> None:
     assert client.post("/v1/casts", json={"voice": "tone", **fields}).status_code == 422
-
-
-# --- completions ---------------------------------------------------------------------------------------------
-
-
-class Completion:
-    """A completion's log, written by hand as a worker does."""
-
-    def __init__(self, address: Address) -> None:
-        self.job = new_id()
-        self._address = address
-        self._unit = Unit(self.job, "e1", 0)
-        self._attempt = self._parts = 0
-
-        async def begin(store: Store) -> None:
-            recipe = {"kind": "llm", "model": "echo"}
-            log = NewLog(self.job, "e1", LLM_LANE, "live", "", recipe, {"v": 1}, ["ask"], closed=True, ttl_ms=600_000)
-            assert (await store.log_writer.open(log)).new
-
-        self._with_store(begin)
-
-    def _with_store(self, do: Callable[[Store], Awaitable[None]]) -> None:
-        async def run() -> None:
-            store = open_store(self._address)
-            try:
-                await do(store)
-            finally:
-                await store.close()
-
-        anyio.run(run)
-
-    def start(self) -> None:
-        """A new attempt."""
-        self._attempt += 1
-        self._parts = 0
-        self._append([Part("start", {"i": 0, "a": self._attempt})])
-
-    def write(self, *texts: str) -> None:
-        self._append([Part("delta", {"i": 0, "t": text}) for text in texts])
-
-    def _append(self, parts: Sequence[Part]) -> None:
-        async def append(store: Store) -> None:
-            at, writer = self._parts, f"w:{self._attempt}"
-            assert await store.log_writer.append(self._unit, writer, at, parts) == "OK"
-
-        self._with_store(append)
-        self._parts += len(parts)
-
-    def end(self, kind: str = "eos") -> None:
-        async def commit(store: Store) -> None:
-            if kind == "cancelled":
-                assert await store.log_writer.cancel(self.job) is not None
-                return
-            output = Output("eos" if kind == "eos" else "error", {}, writer=f"w:{self._attempt}")
-            assert (await store.log_writer.commit(self._unit, output)).finished
-
-        self._with_store(commit)
-
-
-@pytest.mark.parametrize("end", ["eos", "error", "cancelled"])
-def test_a_completion_is_spoken_while_it_is_written(client: httpx.Client, running: System, end: str) -> None:
-    completion = Completion(running.address)
-    job = opened(client, open=False, source={"completion": completion.job})
-    assert client.post(f"/v1/casts/{job}/text", content="Me, too.").status_code == 409
-    completion.start()
-    completion.write("The keeper", " lit the lamp. Nob", "ody ", "came")
-    assert heard(client, job, 1) == ["The keeper lit the lamp."]
-    completion.write(" at a")
-    completion.end(end)
-    assert spoken(client, job) == ["The keeper lit the lamp.", "Nobody came at a"]
-
-
-def test_a_completion_that_is_written_already(client: httpx.Client, running: System) -> None:
-    completion = Completion(running.address)
-    completion.start()
-    completion.write(*STORY)
-    completion.end()
-    job = opened(client, source={"completion": completion.job})
-    assert spoken(client, job) == units_of(STORY)
-
-
-def test_an_attempt_that_differs_is_spoken_from_where_it_does(client: httpx.Client, running: System) -> None:
-    completion = Completion(running.address)
-    job = opened(client, source={"completion": completion.job})
-    completion.start()
-    completion.write("One is one. Two is two. Three is th")
-    assert heard(client, job, 2) == ["One is one.", "Two is two."]
-    completion.start()
-    completion.write("One is one. Two is three. Four")
-    completion.start()
-    completion.write("One is one. Two is three. Four is four.")
-    completion.end()
-    assert spoken(client, job) == ["One is one.", "Two is two.", "Two is three.", "Four is four."]
-
-
-def test_unknown_completions(client: httpx.Client) -> None:
-    cast = client.post("/v1/casts", json={"voice": "tone", "text": f"No completion {uuid4().hex}."}).json()["id"]
-    for unknown in ("A" * 16, cast):
-        answer = client.post("/v1/casts", json={"voice": "tone", "source": {"completion": unknown}})
-        assert (answer.status_code, answer.json()["type"]) == (404, "urn:castline:problem:unknown-log")
-
-
-def test_a_front_that_dies_is_followed_by_another(running: System) -> None:
-    """It dies in the middle of the second sentence; each sentence is spoken once."""
-    victim = running.front()
-    completion = Completion(running.address)
-    with httpx.Client(base_url=running.url(len(running.fronts) - 1), timeout=30, trust_env=False) as doomed:
-        job = opened(doomed, source={"completion": completion.job})
-        completion.start()
-        completion.write("The keeper lit the lamp. Nobody had co")
-        assert heard(doomed, job, 1) == ["The keeper lit the lamp."]
-    victim.signal(signal.SIGKILL)
-    running.fronts.remove(victim)
-    completion.write("me that way! And th")
-    completion.write("en? ", "Then ", "he waited.")
-    completion.end()
-    with httpx.Client(base_url=running.url(), timeout=100, trust_env=False) as client:
-        assert spoken(client, job) == [
-            "The keeper lit the lamp.",
-            "Nobody had come that way!",
-            "And then?",
-            "Then he waited.",
-        ]

@@ -68,6 +68,7 @@ def test_the_normal_form_is_that_of_the_whole_text(text: str, cuts: list[int]) -
 
 @given(st.one_of(TEXTS, PROSE), LANGUAGES)
 @settings(max_examples=400, deadline=None)
+@example(". a aa d " + "a " * 31 + "a" + "d" * 34 + "n" * 34 + " nadnn " + "adn " * 25, "en-US")
 def test_units_joined_are_the_text_and_none_is_empty_or_too_long(text: str, language: str) -> None:
     normal, found = normalise(text), streamed(text, [], language)
     assert "".join(found) == (normal if speakable(normal) or found else "")
