@@ -28,7 +28,9 @@ class CastRequest(BaseModel):
     )  # fmt: skip
 
     text: str = Field(
-        default="", description="The text to speak; any length up to the server's bound. May be empty if more comes."
+        default="",
+        min_length=0,  # with a bound on its length a text is looked at: lone surrogates are refused
+        description="The text to speak; any length up to the server's bound. May be empty if more comes.",
     )
     open: bool = Field(
         default=False, description="More text comes, by `POST /v1/casts/{id}/text`: each such cast is a new one."
