@@ -209,7 +209,11 @@ class EngineError(CastlineError):
 
 
 class EngineDied(EngineError):
-    """The engine process ended while it held the unit."""
+    """The engine process ended while it held the unit; beside: how many others it held."""
+
+    def __init__(self, detail: str, *, beside: int = 0) -> None:
+        super().__init__(detail)
+        self.beside = beside
 
 
 class EngineStopped(EngineError):

@@ -131,9 +131,9 @@ class EngineProcess:
                         pieces.put_nowait(Piece(head["start_ms"], head["end_ms"], head["language"], body))
                 elif waiting is not None and not waiting.done():
                     _settle(waiting, head, body)
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(EngineDied("the engine process ended"))
+        held = [waiting for waiting in self._waiting.values() if not waiting.done()]
+        for waiting in held:
+            waiting.set_exception(EngineDied("the engine process ended", beside=len(held) - 1))
 
     async def _end(self) -> None:
         if self._writer is not None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from contracts.codec import CANONICAL_RATE, decode_chunk
-from contracts.errors import EngineError, EngineStopped, Misconfigured, ModelMissing, UnitFailed
+from contracts.errors import EngineDied, EngineError, EngineStopped, Misconfigured, ModelMissing, UnitFailed
 from contracts.records import AudioHeaders
 from contracts.voices import MODELS, VOICES
 from workers.engine import UnitRequest
@@ -227,6 +227,44 @@ async def test_what_an_engine_refuses_is_a_failed_unit_and_the_engine_goes_on(
             await engine.render(request("no"), asyncio.Event())
         assert (await engine.render(request("yes"), asyncio.Event())).type == "audio"
         assert engine.starts == 1
+    finally:
+        await engine.close()
+
+
+DIES = """
+import os
+from workers.engine import EngineInfo
+
+class Dies:
+    def load(self):
+        return EngineInfo("dies", "", "cpu", "cpu", (), 2, 1.0)
+
+    def render(self, request, stop):
+        if request.text == "die":
+            os._exit(1)
+        stop.wait()
+
+def build(options):
+    return Dies()
+"""
+
+
+async def test_a_unit_knows_whether_others_were_in_the_engine_that_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    engine = EngineProcess("dies:build", {}, 60)
+    try:
+        await engine.start()
+        both = [engine.render(request(text), asyncio.Event()) for text in ("wait", "die")]
+        first, second = await asyncio.gather(*both, return_exceptions=True)
+        assert isinstance(first, EngineDied)
+        assert isinstance(second, EngineDied)
+        assert (first.beside, second.beside) == (1, 1)
+        with pytest.raises(EngineDied) as alone:
+            await engine.render(request("die"), asyncio.Event())
+        assert alone.value.beside == 0
     finally:
         await engine.close()
 

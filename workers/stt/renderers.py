@@ -19,7 +19,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from contracts.adapters import Store
-from contracts.errors import BadAudio, BadInput, BrokerUnavailable
+from contracts.errors import BadAudio, BadInput, BrokerUnavailable, EngineDied, EngineStopped
 from contracts.jobs import CutOrder, HeardPiece, PieceOrder, Ticket
 from contracts.ports import Assignment, Claim, Committed, Output, Work
 from contracts.topology import blob_of
@@ -98,6 +98,10 @@ class CutRenderer:
             logger.info("recording refused", extra={"job": order.job, "error": exc.detail})
             await self._log.fail(order.job, order.epoch, exc.problem)
             return Output("skip", {"i": 0, "t": "", "reason": exc.detail})
+        except EngineDied as exc:
+            if exc.beside:  # a piece that kills its engine is in it during all of its attempts, and so is a long cut
+                raise EngineStopped("the engine died, perhaps of another unit") from exc
+            raise
 
     async def settled(self, unit: Unit, task: Assignment, output: Output, committed: Committed) -> None:  # noqa: ARG002
         """See Renderer.settled. A cut that was given up ends the transcript, unless it has ended already."""
