@@ -231,6 +231,13 @@ class RabbitSource:
 
     async def connect(self) -> RabbitSource:
         """Open both connections and start to consume. Raises BrokerUnavailable."""
+        try:
+            await self._connect()
+        except FAILURES as exc:
+            raise BrokerUnavailable(f"RabbitMQ ({type(exc).__name__}: {exc})") from exc
+        return self
+
+    async def _connect(self) -> None:
         self._in = await _connect(self._url, f"castline worker {self._worker} consume")
         self._out = await _connect(self._url, f"castline worker {self._worker} publish")
         self._channel = await self._in.channel()
@@ -249,7 +256,6 @@ class RabbitSource:
         await cancels.bind(fanout, timeout=CALL_TIMEOUT_S)
         await cancels.consume(self._on_cancel, no_ack=True, timeout=CALL_TIMEOUT_S)
         self._consumer = await self._queue.consume(self._on_ticket, timeout=CALL_TIMEOUT_S)
-        return self
 
     async def _on_ticket(self, message: AbstractIncomingMessage) -> None:
         try:
