@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +14,7 @@ import jiwer
 import numpy as np
 import openai
 import pytest
+from pulling import pull
 from sounds import recordings, wav
 from websockets.sync.client import connect
 
@@ -36,12 +34,7 @@ pytestmark = pytest.mark.timeout(300)
 def running(redis_url: str, amqp_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Two hearing workers of one slot, and one that speaks."""
     pytest.importorskip("faster_whisper", reason="NO EARS: pip install castline[stt]")
-    for model in (MODEL, "kokoro-onnx"):
-        pull = [sys.executable, "-m", "workers.models", "pull", model]
-        pulled = subprocess.run(pull, check=False, capture_output=True)
-        if pulled.returncode:
-            why = f"NOT TESTED: {model} is not to be had: {pulled.stderr.decode()}"
-            pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+    pull(MODEL, "kokoro-onnx")
     address = Address(redis_url, amqp_url, f"human-{uuid4().hex[:8]}:")
     settings = {"CASTLINE_STT_MODEL": MODEL, "CASTLINE_STT_SLOTS": "1"}
     with system(address, tmp_path_factory.mktemp("human"), **settings) as running:

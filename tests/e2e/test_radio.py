@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import httpx
 import openai
 import pytest
 from llm_server import ALIAS, smollm2
+from pulling import pull
 
 from contracts.adapters import Address
 from contracts.text import normalise
@@ -27,12 +25,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def running(redis_url: str, amqp_url: str, namespace: str, tmp_path: Path) -> Iterator[System]:
-    for model in (LANGUAGE_MODEL, "kokoro-onnx"):
-        pull = [sys.executable, "-m", "workers.models", "pull", model]
-        pulled = subprocess.run(pull, check=False, capture_output=True)
-        if pulled.returncode:
-            why = f"NOT TESTED: {model} is not to be had: {pulled.stderr.decode()}"
-            pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+    pull(LANGUAGE_MODEL, "kokoro-onnx")
     [weights] = ModelStore(ModelSettings().model_dir).path(LANGUAGE_MODEL).glob("*.gguf")
     address = Address(redis_url, amqp_url, namespace)
     with smollm2(weights, tmp_path / "llm.log") as upstream, system(address, tmp_path) as running:
