@@ -28,15 +28,13 @@ def log_id(secret: bytes, tenant: str, recipe: SpeechRecipe | TranscriptRecipe, 
     """
     fields = {"tenant": tenant, **recipe.model_dump(exclude={"completion"}), "text": content}
     canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    digest = hmac.new(secret, canonical.encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
+    return _keyed(secret, canonical)
 
 
 def keyed_id(secret: bytes, purpose: str, tenant: str, content: str) -> str:
     """An id that a text of a client's decides, scoped by purpose and tenant: 16 base64url characters."""
     canonical = json.dumps([purpose, tenant, content], ensure_ascii=True, separators=(",", ":"))
-    digest = hmac.new(secret, canonical.encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
+    return _keyed(secret, canonical)
 
 
 def new_id() -> str:
@@ -57,5 +55,8 @@ def new_worker_id(pool: str) -> str:
 def client_id(secret: bytes, tenant: str, address: str) -> str:
     """Whose turn a cast counts as: the tenant, or without one the address it came from; 16 base64url characters."""
     name = f"tenant:{tenant}" if tenant else f"address:{address}"
-    digest = hmac.new(secret, name.encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest[:ID_BYTES]).decode()
+    return _keyed(secret, name)
+
+
+def _keyed(secret: bytes, name: str) -> str:
+    return base64.urlsafe_b64encode(hmac.new(secret, name.encode(), hashlib.sha256).digest()[:ID_BYTES]).decode()

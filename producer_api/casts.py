@@ -14,7 +14,7 @@ from contracts.jobs import JobClass, SpeechRecipe, WorkerInfo
 from contracts.ports import LogStatus, NewLog, TicketPublisher
 from contracts.records import CastMeta
 from contracts.topology import speech_lane
-from contracts.units import Lane, Unit
+from contracts.units import Lane
 from producer_api import metrics
 from producer_api.cast_models import TITLE_CHARS, CastRequest, CastView, links
 from producer_api.dispatch import Dispatch, lengths_ms
@@ -136,13 +136,8 @@ class Casts:
 
     async def cancel(self, job: str) -> None:
         """End a live cast: its log, its waiting units, the engines at work on it. Raises UnknownLog, Unavailable."""
-        status = await self._log.cancel(job)
-        if status is None:
+        if await self._dispatch.cancel(job) is None:
             raise UnknownLog(job)
-        if status.state == "cancelled":
-            units = [Unit(job, status.epoch, n) for n in range(status.watermark, status.total)]
-            await self._scheduler.release(status.lane, [(unit, None) for unit in units])
-            await self._publisher.cancel(job)
 
 
 def cast_meta(recipe: SpeechRecipe, title: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from contracts.jobs import CompletionRecipe
 from contracts.ports import LogStatus, NewLog, TicketPublisher
 from contracts.records import CompletionMeta, Record
 from contracts.topology import LLM_LANE
-from contracts.units import Unit
 from producer_api import metrics
 from producer_api.chat.chunks import failure_of
 from producer_api.chat.request import CompletionRequest
@@ -149,12 +148,8 @@ class Completions:
         Raises UnknownLog, Unavailable.
         """
         await self.status(job)
-        status = await self._log.cancel(job)
-        if status is None:
+        if await self._dispatch.cancel(job) is None:
             raise UnknownLog(job)
-        if status.state == "cancelled":
-            await self._scheduler.release(status.lane, [(Unit(job, status.epoch, 0), None)])
-            await self._publisher.cancel(job)
 
 
 def _failed(status: LogStatus) -> bool:

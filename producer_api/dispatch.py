@@ -14,7 +14,7 @@ from contracts.adapters import Store
 from contracts.errors import BrokerUnavailable, TooBusy
 from contracts.jobs import JobClass, PieceOrder, SpeechRecipe, Ticket, WorkerInfo
 from contracts.ports import Backlog, LogSource, LogStatus, TicketPublisher, Work
-from contracts.units import Lane
+from contracts.units import Lane, Unit
 from producer_api import metrics
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Dispatch:
     """Submits and publishes for one front process."""
 
     def __init__(self, store: Store, publisher: TicketPublisher, *, max_wait_s: int) -> None:
-        self._scheduler = store.scheduler
+        self._log, self._scheduler = store.log_writer, store.scheduler
         self._publisher = publisher
         self._max_wait_ms = max_wait_s * 1000
         self._behind: set[asyncio.Task[None]] = set()
@@ -110,6 +110,18 @@ class Dispatch:
         """Submit units of a log that grows, and publish their tickets. Raises StoreUnavailable."""
         tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
         await asyncio.gather(self._scheduler.submit(lane, work), self._publish_behind(lane, tickets))
+
+    async def cancel(self, job: str) -> LogStatus | None:
+        """End a live log, its waiting units, the engines at work on it; None if there is no such log.
+
+        Raises Unavailable.
+        """
+        status = await self._log.cancel(job)
+        if status is not None and status.state == "cancelled":
+            units = [Unit(job, status.epoch, n) for n in range(status.watermark, status.total)]
+            await self._scheduler.release(status.lane, [(unit, None) for unit in units])
+            await self._publisher.cancel(job)
+        return status
 
     async def _publish_behind(self, lane: Lane, tickets: Sequence[Ticket]) -> None:
         try:

@@ -39,6 +39,7 @@ class Front:
     settings: FrontSettings
     store: Store
     publisher: TicketPublisher
+    dispatch: Dispatch
     casts: Casts
     open_casts: OpenCasts
     transcripts: Transcripts
@@ -80,8 +81,8 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
         task.add_done_callback(_complain)
     try:
         yield Front(
-            settings, store, publisher, casts, open_casts, transcripts, completions, canary, hub, attention, janitor,
-            cache,
+            settings, store, publisher, dispatch, casts, open_casts, transcripts, completions, canary, hub, attention,
+            janitor, cache,
         )  # fmt: skip
     finally:
         for task in tasks:

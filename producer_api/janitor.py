@@ -90,8 +90,7 @@ class Janitor:
         source = await self._log.source(status.job)
         if source is None:
             return
-        touched_ms = source.status.expires_ms - source.ttl_ms
-        if source.status.now_ms - touched_ms > DESERTED_MS:
+        if _untouched_ms(source) > DESERTED_MS:
             await self._log.grow(status.job, status.epoch, source.status.total, [], close=True)
 
     async def _look_at_open_cast(self, status: LogStatus) -> bool:
@@ -99,7 +98,7 @@ class Janitor:
         source = await self._log.source(status.job)
         if source is None:
             return False
-        idle_ms = source.status.now_ms - (source.status.expires_ms - source.ttl_ms)
+        idle_ms = _untouched_ms(source)
         if source.recipe.get("completion"):
             if idle_ms > DESERTED_MS:
                 self._take_over(source)
@@ -118,3 +117,8 @@ class Janitor:
             logger.warning("a log stood still; submitted again", extra={"job": job, "units": count})
             metrics.REPAIRED_UNITS.inc(count)
         return count
+
+
+def _untouched_ms(source: LogSource) -> int:
+    """How long ago it was written to: that is what its retention counts from."""
+    return source.status.now_ms - (source.status.expires_ms - source.ttl_ms)

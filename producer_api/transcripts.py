@@ -16,7 +16,6 @@ from contracts.jobs import CutOrder, TranscriptRecipe
 from contracts.ports import LogStatus, NewLog, Opened, TicketPublisher
 from contracts.records import TranscriptMeta
 from contracts.topology import blob_of, cut_job, cut_lane, live_lane, transcript_lane
-from contracts.units import Unit
 from producer_api import metrics
 from producer_api.dispatch import CUT_MS, Dispatch
 from producer_api.live.session import Session
@@ -187,17 +186,11 @@ class Transcripts:
         Raises UnknownLog, Unavailable.
         """
         await self.status(job)
-        status = await self._log.cancel(job)
+        status = await self._dispatch.cancel(job)
         if status is None:
             raise UnknownLog(job)
         if status.state == "cancelled":
-            cutting = await self._log.cancel(cut_job(job))
-            units = [Unit(job, status.epoch, n) for n in range(status.watermark, status.total)]
-            await self._scheduler.release(status.lane, [(unit, None) for unit in units])
-            if cutting is not None:
-                await self._scheduler.release(cutting.lane, [(Unit(cutting.job, cutting.epoch, 0), None)])
-                await self._publisher.cancel(cutting.job)
-            await self._publisher.cancel(job)
+            await self._dispatch.cancel(cut_job(job))
             await self._blobs.drop(blob_of(job, status.epoch))
 
 

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.adapters import Store
-from contracts.errors import BrokerUnavailable, Unavailable, UnknownLog
+from contracts.errors import Unavailable, UnknownLog
 from contracts.ids import new_epoch
-from contracts.jobs import JobClass, PieceOrder, Spoken, Ticket, TranscriptRecipe
-from contracts.ports import NewLog, TicketPublisher, Work
+from contracts.jobs import JobClass, PieceOrder, Spoken, TranscriptRecipe
+from contracts.ports import NewLog, Work
 from contracts.records import Record
 from contracts.topology import blob_of, interim_job
 from contracts.units import Lane, Unit
+from producer_api.dispatch import Dispatch
 from producer_api.follow.hub import Hub
 from producer_api.live.turns import FRAME_BYTES, Turns, Utterance
 
@@ -58,12 +59,12 @@ class LiveTranscript:
     """Of one speaker. tell: called with each text of the moment: e, i, start, end (ms), t."""
 
     def __init__(
-        self, session: Session, turns: Turns, *, store: Store, publisher: TicketPublisher, hub: Hub, tell: Told
+        self, session: Session, turns: Turns, *, store: Store, dispatch: Dispatch, hub: Hub, tell: Told
     ) -> None:
         self.session = session
         self._turns = turns
-        self._log, self._scheduler, self._blobs = store.log_writer, store.scheduler, store.blobs
-        self._publisher, self._hub, self._tell = publisher, hub, tell
+        self._log, self._blobs = store.log_writer, store.blobs
+        self._dispatch, self._hub, self._tell = dispatch, hub, tell
         self._blob = blob_of(session.job, session.epoch)
         self._language = session.recipe.language or ""
         self._held = bytearray()
@@ -155,13 +156,7 @@ class LiveTranscript:
         """Due at once: nothing is before it."""
         session = self.session
         work = Work(unit.job, unit.epoch, session.client, job_class, [length_ms], unit.index, 0)
-        ticket = Ticket(job=unit.job, epoch=unit.epoch, index=unit.index)
-        try:
-            await asyncio.gather(
-                self._scheduler.submit(session.lane, work), self._publisher.publish(session.lane, [ticket])
-            )
-        except BrokerUnavailable as exc:
-            logger.warning("ticket not published; an idle poll finds its unit", extra={"error": str(exc)})
+        await self._dispatch.add(session.lane, work)
 
     # --- the text of the moment ------------------------------------------------------------------------------
 
@@ -206,10 +201,5 @@ class LiveTranscript:
 
     async def _give_up_now(self) -> None:
         """What was not heard by now is stale."""
-        if self._interim is None or self._interim.done():
-            return
-        job = interim_job(self.session.job)
-        status = await self._log.cancel(job)
-        if status is not None and status.state == "cancelled":
-            await self._scheduler.release(status.lane, [(Unit(job, status.epoch, 0), None)])
-            await self._publisher.cancel(job)
+        if self._interim is not None and not self._interim.done():
+            await self._dispatch.cancel(interim_job(self.session.job))

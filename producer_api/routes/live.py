@@ -48,7 +48,7 @@ async def live(socket: WebSocket, front: FrontDep) -> None:
         microphone = Microphone(request.audio_format, request.sample_rate)
         speaker = LiveTranscript(
             session, Turns(request.pause_ms, Voice()),
-            store=front.store, publisher=front.publisher, hub=front.hub, tell=send,
+            store=front.store, dispatch=front.dispatch, hub=front.hub, tell=send,
         )  # fmt: skip
         view = await front.transcripts.view(session.job)
         await send({"e": "transcript", **view.model_dump(mode="json", by_alias=True)})

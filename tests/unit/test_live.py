@@ -123,7 +123,8 @@ async def opened(store: Store, tmp_path: Path) -> LiveTranscript:
         """Nobody listens."""
 
     session = Session(JOB, EPOCH, LANE, "client", recipe, 60_000, interim=True)
-    return LiveTranscript(session, Turns(600, any), store=store, publisher=publisher, hub=hub, tell=tell)
+    dispatch = Dispatch(store, publisher, max_wait_s=60)
+    return LiveTranscript(session, Turns(600, any), store=store, dispatch=dispatch, hub=hub, tell=tell)
 
 
 async def asked(store: Store) -> None:
