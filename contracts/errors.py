@@ -3,12 +3,14 @@
 CastlineError
 ├── BadInput              the caller's fault; carries the problem type, HTTP status and field
 │   ├── BadAudio          no audio in it that can be decoded, or too much
+│   ├── ClientLeft        nobody waits for the answer any more
 │   ├── NothingToSpeak    no letter, digit or symbol in the text
 │   ├── ReusedKey         an Idempotency-Key came with another request
 │   ├── TextTooLong       over the configured bound
 │   ├── UnknownModel      no worker has a language model of this name
 │   ├── UploadTooLarge    the same of a recording
 │   └── UnknownVoice      no such voice, or a malformed mix
+├── CastEnded             a cast has ended without all of its audio; carries the problem members
 ├── CompletionFailed      a completion has ended without an answer; carries the problem members
 ├── UnknownLog            no log of that id (never existed, or expired)
 ├── Unavailable           a server we stand on does not answer; carries retry_after_s
@@ -154,6 +156,27 @@ class ReusedKey(BadInput):
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key came with another request before.", field="Idempotency-Key")
+
+
+class ClientLeft(BadInput):
+    """The client of a request has gone before its answer began."""
+
+    slug = "client-left"
+    status = 499
+
+    def __init__(self) -> None:
+        super().__init__("The client has left.")
+
+
+class CastEnded(CastlineError):
+    """A cast that was cancelled, has failed, or lacks a sentence: its stream must not look whole.
+
+    members: RFC 9457.
+    """
+
+    def __init__(self, members: Mapping[str, Any]) -> None:
+        super().__init__(str(members["detail"]))
+        self.members = members
 
 
 class CompletionFailed(CastlineError):

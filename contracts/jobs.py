@@ -82,6 +82,8 @@ class Spoken(_Message):
     """One after the other; what is longer than the piece is not of it."""
     interim: bool = False
     """A text for the moment, of a sentence that is not over."""
+    turn: bool = False
+    """Say how likely it is that the speaker has finished."""
 
 
 class PieceOrder(_Message):

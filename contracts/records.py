@@ -64,6 +64,8 @@ class AudioHeaders(_Headers):
     """Worker that made it."""
     engine: str
     """Engine that made it: a fallback is labelled."""
+    words: list[dict[str, Any]] = []
+    """w (as it stands in t), s and e (ms from the beginning of the unit), where the engine knows them."""
 
 
 class TranscriptMeta(_Headers):
@@ -79,6 +81,15 @@ class TranscriptMeta(_Headers):
     created: int
 
 
+class ToneOfVoice(_Headers):
+    """How a piece was said."""
+
+    label: str
+    """As the worker's ear for it calls it: `calm`, `lively`, `loud`, `quiet`, or labels of a model."""
+    score: float
+    """0 to 1."""
+
+
 class SegmentHeaders(_Headers):
     """Headers of a `segment` record: what was heard in one piece of the recording. All times are ms from its start."""
 
@@ -91,6 +102,10 @@ class SegmentHeaders(_Headers):
     """Sentences or so: start, end, text, and avg_logprob, no_speech_prob, compression_ratio, temperature of Whisper."""
     words: list[dict[str, Any]] = []
     """start, end, word, probability; empty unless asked for."""
+    turn: float | None = None
+    """How likely it is that the speaker has finished, 0 to 1; where it was asked for and the worker can tell."""
+    tone: ToneOfVoice | None = None
+    """Where the worker listens for it and is sure."""
     g: int
     a: int
     w: str

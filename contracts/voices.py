@@ -12,10 +12,11 @@ from fractions import Fraction
 
 from contracts.errors import BadInput, UnknownVoice
 
-_KOKORO_LANGUAGES = {
+KOKORO_LANGUAGES = {
     "a": "en-US", "b": "en-GB", "e": "es-ES", "f": "fr-FR", "h": "hi-IN",
     "i": "it-IT", "j": "ja-JP", "p": "pt-BR", "z": "zh-CN",
 }  # fmt: skip
+"""Kokoro's letters -> BCP 47."""
 _KOKORO = """
 af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky
 am_adam am_echo am_eric am_fenrir am_liam am_michael am_onyx am_puck am_santa
@@ -24,6 +25,15 @@ ef_dora em_alex em_santa ff_siwis hf_alpha hf_beta hm_omega hm_psi if_sara im_ni
 jf_alpha jf_gongitsune jf_nezumi jf_tebukuro jm_kumo
 zf_xiaobei zf_xiaoni zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang
 """.split()
+
+
+# Premade voices of ElevenLabs. Every one of them speaks all the languages; this is where it comes from.
+_ELEVEN = {
+    "en-US": (
+        "rachel sarah laura jessica matilda", "roger liam will eric chris brian bill adam", "river",
+    ),
+    "en-GB": ("alice lily", "george daniel", ""),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,7 @@ MODELS: dict[str, SpeechModel] = {
     m.id: m
     for m in (
         SpeechModel("kokoro", "1.0", "af_heart", True, "Kokoro-82M, neural, natural; the default"),
+        SpeechModel("elevenlabs", "1", "eleven-sarah", False, "ElevenLabs: speech of its cloud, for money"),
         SpeechModel("espeak", "1", "espeak-en-us", False, "eSpeak NG formant synthesis: tiny, robotic, instant"),
         SpeechModel("tone", "1", "tone", False, "Test signal: a tone as long as the text would take; no speech"),
     )
@@ -58,10 +69,16 @@ MODELS: dict[str, SpeechModel] = {
 
 
 def _catalogue() -> dict[str, Voice]:
-    voices = [Voice(v, "kokoro", _KOKORO_LANGUAGES[v[0]], "female" if v[1] == "f" else "male") for v in _KOKORO]
+    voices = [Voice(v, "kokoro", KOKORO_LANGUAGES[v[0]], "female" if v[1] == "f" else "male") for v in _KOKORO]
     voices += [
         Voice(f"espeak-{tag.lower()}", "espeak", tag, "neutral")
         for tag in ("en-US", "en-GB", "es-ES", "fr-FR", "de-DE", "it-IT", "pt-BR", "hi-IN")
+    ]
+    voices += [
+        Voice(f"eleven-{name}", "elevenlabs", tag, gender)
+        for tag, names in _ELEVEN.items()
+        for gender, some in zip(("female", "male", "neutral"), names, strict=True)
+        for name in some.split()
     ]
     voices.append(Voice("tone", "tone", "en-US", "neutral"))
     return {v.id: v for v in voices}

@@ -32,7 +32,7 @@ def speak(engine: SpeechEngine, text: str, *, quick: bool) -> Samples:
     """One unit, trimmed, as a worker would commit it."""
     voice = MODELS[engine.model].default_voice
     raw = engine.speak(text, voice=voice, language="en-US", speed=1.0, quick=quick, stop=NEVER)
-    return trim(raw, pause_after(text))
+    return trim(raw, pause_after(text)).samples
 
 
 def timed(work: Callable[[], Samples]) -> tuple[float, float, float]:

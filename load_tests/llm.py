@@ -1,12 +1,13 @@
 """What the system adds to a completion: the same upstream, called directly and through the queue, in turns.
 
-    python -m load_tests.llm [--streams 1 32] [--rounds 20] [--tokens 60] [--rate 40] [--gather-ms 25 0]
+    python -m load_tests.llm [--streams 1 32] [--rounds 20] [--tokens 60] [--rate 40] [--gather-ms 25 0] [--burst]
 
 Real RabbitMQ (quorum queues) and a redis-server of its own with `appendfsync always`; one front, one completion worker;
 the upstream is load_tests.upstream in a process of its own, which writes `rate` tokens per second. Each round has so
-many streams at once, first directly, then through. TTFT: from the request to the first text; gap: between one event
-with text and the next, so with gathering on there are fewer and longer ones. Every completion is then read again from
-the middle on with Last-Event-ID, and must be what was read from its beginning, byte for byte.
+many streams, first directly, then through; they begin spread over the time one takes, or with --burst in one instant.
+TTFT: from the request to the first text; gap: between one event with text and the next, so with gathering on there are
+fewer and longer ones. Every completion is then read again from the middle on with Last-Event-ID, and must be what was
+read from its beginning, byte for byte.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
+import uvloop
 
 from contracts.adapters import Address
 from load_tests.services import free_port, own_redis, shared_rabbitmq, wait_until
@@ -55,25 +58,30 @@ class Load:
         return {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": prompt}]}
 
 
-async def one(client: httpx.AsyncClient, url: str, load: Load, times: Times) -> str:
-    """One streamed completion; its id, if it has one."""
-    began = time.perf_counter()
-    text, last = "", 0.0
-    async with client.stream("POST", f"{url}/v1/chat/completions", json=load.body) as response:
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            now = time.perf_counter()
-            choices = json.loads(line.removeprefix("data: "))["choices"]
-            if not (piece := choices[0]["delta"].get("content") if choices else None):
-                continue
-            if not text:
-                times.ttft.append((now - began) * 1000)
-            elif now - last > 1e-4:  # not of the same packet
-                times.gap.append((now - last) * 1000)
-            text, last = text + piece, now
-        job: str = response.headers.get("X-Castline-Completion", "")
+async def one(url: str, load: Load, times: Times, after_s: float) -> str:
+    """One streamed completion; its id, if it has one. Over a bare socket: 32 clients of a library's are the load."""
+    await asyncio.sleep(after_s)
+    host, port = urlsplit(url).netloc.split(":")
+    body = json.dumps(load.body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {len(body)}"
+    text, last, job, began = "", 0.0, "", time.perf_counter()
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body)
+    while line := await reader.readline():  # chunk sizes stand on lines of their own, as each chunk is whole events
+        if line.lower().startswith(b"x-castline-completion: "):
+            job = line.split()[1].decode()
+        if not line.startswith(b"data: {"):
+            continue
+        now = time.perf_counter()
+        choices = json.loads(line.removeprefix(b"data: "))["choices"]
+        if not (piece := choices[0]["delta"].get("content") if choices else None):
+            continue
+        if not text:
+            times.ttft.append((now - began) * 1000)
+        elif now - last > 1e-4:  # not of the same packet
+            times.gap.append((now - last) * 1000)
+        text, last = text + piece, now
+    writer.close()
     if text.split() != [str(n) for n in range(load.tokens)]:
         raise AssertionError(f"not what the upstream wrote: {text!r}")
     return job
@@ -91,16 +99,17 @@ async def resumed(client: httpx.AsyncClient, url: str, job: str) -> None:
         raise AssertionError(f"{job} reads differently from its middle")
 
 
-async def measure(direct: str, through: str, streams: int, rounds: int, load: Load) -> tuple[Times, Times]:
-    """Rounds in turns."""
+async def measure(
+    direct: str, through: str, streams: int, rounds: int, load: Load, spread_s: float
+) -> tuple[Times, Times]:
+    """Rounds in turns; spread_s: between the first one's begin and the last one's."""
     alone, queued = Times(), Times()
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
         for n in range(WARM_UP + rounds):
             into = (alone, queued) if n >= WARM_UP else (Times(), Times())
-            await asyncio.gather(*(one(client, direct, load, into[0]) for _ in range(streams)))
-            jobs = await asyncio.gather(*(one(client, through, load, into[1]) for _ in range(streams)))
-            for job in jobs:
+            after = [spread_s * i / streams for i in range(streams)]
+            await asyncio.gather(*(one(direct, load, into[0], after_s) for after_s in after))
+            for job in await asyncio.gather(*(one(through, load, into[1], after_s) for after_s in after)):
                 await resumed(client, through, job)
     return alone, queued
 
@@ -124,8 +133,9 @@ def run(address: Address, upstream: str, gather_ms: float, arguments: argparse.N
         running.wait_for_workers(1)
         load = Load(arguments.tokens, arguments.rate)
         for streams in arguments.streams:
-            times = asyncio.run(measure(upstream, running.url(), streams, arguments.rounds, load))
-            sys.stdout.write(f"  {streams} streams at once, gathering {gather_ms:g} ms: direct -> through the queue\n")
+            spread_s = 0.0 if arguments.burst else arguments.tokens / arguments.rate
+            times = uvloop.run(measure(upstream, running.url(), streams, arguments.rounds, load, spread_s))
+            sys.stdout.write(f"  {streams} streams, gathering {gather_ms:g} ms: direct -> through the queue\n")
             for name in ("ttft", "gap"):
                 sys.stdout.write(report(name, getattr(times[0], name), getattr(times[1], name)) + "\n")
             count = streams * (WARM_UP + arguments.rounds)
@@ -141,6 +151,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=60)
     parser.add_argument("--rate", type=int, default=40)
     parser.add_argument("--gather-ms", type=float, nargs="+", default=[25.0, 0.0])
+    parser.add_argument("--burst", action="store_true", help="streams of a round begin in the same instant")
     arguments = parser.parse_args()
     upstream = f"http://127.0.0.1:{(port := free_port())}"
     with (

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from contracts.adapters import Address
+from load_tests.queues import forget_queues
 from load_tests.services import free_port, wait_until
 
 START_TIMEOUT_S = 60.0
@@ -76,10 +77,10 @@ class System:
         }
         return {**os.environ, **common, **self.extra, **settings}
 
-    def front(self) -> Process:
+    def front(self, module: str = "producer_api") -> Process:
         """Start one more front; its URL is url(n)."""
         environment = self._environment(CASTLINE_PORT=str(free_port()))
-        process = Process("producer_api", environment, self.directory / f"front{len(self.fronts)}.log").start()
+        process = Process(module, environment, self.directory / f"front{len(self.fronts)}.log").start()
         self.fronts.append(process)
         self.wait_for_front(len(self.fronts) - 1)
         return process
@@ -152,3 +153,5 @@ def system(address: Address, directory: Path, **extra: str) -> Iterator[System]:
         yield running
     finally:
         running.stop()
+        if address.broker and address.namespace:
+            forget_queues(address.broker, address.namespace)

@@ -70,14 +70,35 @@ class Units(BaseModel):
     units: int
 
 
+class VoiceView(BaseModel):
+    """A voice of the catalogue."""
+
+    id: str = Field(examples=["af_heart"])
+    name: str = Field(examples=["af_heart"])
+    model: str = Field(examples=["kokoro"])
+    language: str = Field(description="BCP 47 tag it speaks by default.", examples=["en-US"])
+    gender: str = Field(description="female, male or neutral.", examples=["female"])
+    mixes: bool = Field(description="It can be part of a mix.")
+    available: bool = Field(description="A running worker has its data.")
+
+
+class VoiceList(BaseModel):
+    """The catalogue of voices."""
+
+    voices: list[VoiceView]
+    default: str = Field(examples=["af_heart"])
+
+
 class Links(BaseModel):
     """Paths of a cast, relative to this server."""
 
     page: str
     self: str
     records: str
+    stream: str
     follow: str
     captions: str
+    hls: str
     audio: dict[str, str]
 
 
@@ -123,7 +144,7 @@ def links(job: str) -> Links:
     """Paths of a cast."""
     base = f"/v1/casts/{job}"
     return Links(
-        page=f"/c/{job}", self=base, records=f"{base}/records", follow=f"{base}/follow",
-        captions=f"{base}/captions.vtt",
-        audio={fmt: f"{base}/audio.{fmt}" for fmt in ("opus", "mp3", "wav", "flac")},
+        page=f"/c/{job}", self=base, records=f"{base}/records", stream=f"{base}/stream", follow=f"{base}/follow",
+        captions=f"{base}/captions.vtt", hls=f"{base}/live.m3u8",
+        audio={fmt: f"{base}/audio.{fmt}" for fmt in ("opus", "mp3", "aac", "wav", "flac")},
     )  # fmt: skip

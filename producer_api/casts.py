@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts import text, voices
 from contracts.adapters import Store
-from contracts.errors import NothingToSpeak, TextTooLong, UnknownLog, UnknownVoice
+from contracts.errors import NothingToSpeak, TextTooLong, Unavailable, UnknownLog, UnknownVoice
 from contracts.ids import client_id, log_id, new_epoch, new_id
 from contracts.jobs import JobClass, SpeechRecipe, WorkerInfo
 from contracts.ports import LogStatus, NewLog, TicketPublisher
@@ -16,8 +16,8 @@ from contracts.records import CastMeta
 from contracts.topology import speech_lane
 from contracts.units import Lane
 from producer_api import metrics
-from producer_api.cast_models import TITLE_CHARS, CastRequest, CastView, links
-from producer_api.dispatch import Dispatch, lengths_ms
+from producer_api.cast_models import TITLE_CHARS, CastRequest, CastView, VoiceView, links
+from producer_api.dispatch import NO_WORKER_RETRY_S, Dispatch, lengths_ms
 
 LONG_TEXT_CHARS = 20_000
 """Longer texts are split off the event loop."""
@@ -37,11 +37,15 @@ class Casts:
         self._ttl_ms = retention_s * 1000
         self._max_chars = max_text_chars
 
-    async def post(self, request: CastRequest, *, address: str, tenant: str = "") -> tuple[bool, CastView]:
+    async def post(
+        self, request: CastRequest, *, address: str, tenant: str = "", attended: bool = False
+    ) -> tuple[bool, CastView]:
         """Open the cast of this recipe, or find it and submit what is missing. (is new, where it stands).
 
         One whose text is still to come (`open`, `source`) is named by no recipe, and always new.
         address: where it came from; without a tenant, casts of one address share its turns.
+        attended: the client waits for the sound on this very connection, and for all of it: what nobody is there to
+        make is refused, and a finished cast that lacks sentences which were given up begins anew.
         Raises BadInput or Unavailable; whatever was written stays and the same call goes on from there.
         """
         content, units = await self._split(request)
@@ -54,14 +58,16 @@ class Casts:
         meta = cast_meta(recipe, request.title or content)
         with metrics.OPEN_SECONDS.time():
             await self._refuse_if_full(lane, request.job_class, job)
+            before = await self._reader.status(job) if attended else None
+            if attended:
+                await self._refuse_if_nobody_works(lane, before)
             new_log = NewLog(
                 job, new_epoch(), lane, request.job_class, tenant, recipe.model_dump(), meta, units,
                 closed=not growing, ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
+                replace=before is not None and before.skipped > 0,
             )  # fmt: skip
-            opened, _ = await asyncio.gather(self._log.open(new_log), self._dispatch.expect(lane, job))
-            if opened.status.state == "live" and units:
-                client = client_id(self._secret, tenant, address)
-                await self._dispatch.supply(opened.status, client, lengths_ms(units, recipe), new=opened.new)
+            client = client_id(self._secret, tenant, address)
+            opened = await self._dispatch.open(new_log, client, lengths_ms(units, recipe))
         metrics.POSTED.labels("open" if growing else "new" if opened.new else "same").inc()
         return opened.new, await (self._view(opened.status, meta) if opened.new else self.view(job))
 
@@ -70,6 +76,14 @@ class Casts:
         if (refusal := await self._dispatch.full(lane, job_class)) and await self._reader.status(job) is None:
             metrics.POSTED.labels("refused").inc()
             raise refusal
+
+    async def _refuse_if_nobody_works(self, lane: Lane, before: LogStatus | None) -> None:
+        """Raises Unavailable, unless the cast is there, whole."""
+        if before is not None and before.state == "done" and not before.skipped:
+            return
+        if not (await self._dispatch.workers(lane) or await self._dispatch.workers(lane, fresh=True)):
+            metrics.POSTED.labels("refused").inc()
+            raise Unavailable("A worker for this speech model", retry_after_s=NO_WORKER_RETRY_S)
 
     async def _split(self, request: CastRequest) -> tuple[str, list[str]]:
         """The text in its normal form, and its units; none if there is nothing to speak. Raises BadInput."""
@@ -95,6 +109,24 @@ class Casts:
         for part, _ in voices.parse_mix(voice):
             if loaded and part.id not in loaded:
                 raise UnknownVoice(part.id, "no worker has its data; `castline models pull` may get it")
+
+    async def voices(self) -> list[VoiceView]:
+        """The catalogue, and which of it running workers have. Raises StoreUnavailable."""
+        lanes = [speech_lane(model) for model in voices.MODELS]
+        fleets = await asyncio.gather(*map(self._scheduler.workers, lanes))
+        loaded = {voice for fleet in fleets for worker in fleet for voice in worker.voices}
+        return [
+            VoiceView(
+                id=v.id, name=v.id, model=v.model, language=v.language, gender=v.gender,
+                mixes=voices.MODELS[v.model].mixes, available=v.id in loaded,
+            )
+            for v in voices.VOICES.values()
+        ]  # fmt: skip
+
+    async def models(self) -> list[str]:
+        """Speech models that a running worker has."""
+        fleets = await asyncio.gather(*(self._dispatch.workers(speech_lane(model)) for model in voices.MODELS))
+        return [model for model, fleet in zip(voices.MODELS, fleets, strict=True) if fleet]
 
     async def status(self, job: str) -> LogStatus:
         """Where the log stands. Raises UnknownLog; a log of another kind is none."""
@@ -155,4 +187,4 @@ def _split(given: str, language: str) -> tuple[str, list[str]]:
 
 def _title(given: str) -> str:
     """One clean line."""
-    return " ".join(text.normalise(given[: 4 * TITLE_CHARS]).split())[:TITLE_CHARS]
+    return " ".join(text.shown(text.normalise(given[: 4 * TITLE_CHARS])).split())[:TITLE_CHARS]

@@ -8,25 +8,29 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from platformdirs import user_data_path
+from platformdirs import user_data_path, user_state_path
 
 from contracts.errors import CastlineError
 from contracts.ports import JobKind
 from contracts.topology import DEFAULT_HEARING_MODEL
 from producer_api.commands import dead as dead_command
 from producer_api.commands import doctor as doctor_command
-from producer_api.commands import recordings
+from producer_api.commands import mine, recordings, sources
 from producer_api.commands import say as say_command
 from producer_api.commands import status as status_command
 from producer_api.commands import transcribe as transcribe_command
 from producer_api.commands import up as up_command
 from producer_api.commands.client import Server
+from producer_api.commands.history import History
+from producer_api.commands.lines import INTERRUPTED, Left, complain
 from producer_api.transcript_text import TextFormat
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Text in, a link at once, speech while it is made.")
 
 Url = Annotated[str, typer.Option(envvar="CASTLINE_URL", help="The castline server.")]
 DATA_DIR = user_data_path("castline")
+STATE_DIR = user_state_path("castline")
+StateDir = Annotated[Path, typer.Option(envvar="CASTLINE_STATE_DIR", help="Remembers the casts made from here.")]
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 dead = typer.Typer(no_args_is_help=True, help="What was given up: look at it, make it again, forget it.")
@@ -43,7 +47,7 @@ DataDir = Annotated[
 def up(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; 8080, or a free one if that is taken.")] = None,
-    engine: Annotated[str, typer.Option(help="kokoro-onnx, kokoro, espeak or tone.")] = "kokoro-onnx",
+    engine: Annotated[str, typer.Option(help="kokoro-onnx, kokoro, elevenlabs, espeak or tone.")] = "kokoro-onnx",
     data_dir: Annotated[
         Path, typer.Option(envvar="CASTLINE_DATA_DIR", help="Casts, models and the secret.")
     ] = DATA_DIR,
@@ -60,19 +64,57 @@ def up(
 
 @app.command()
 def say(  # noqa: PLR0913, PLR0917  each is a flag of the command
-    text: Annotated[str, typer.Argument(help="The text, or - for standard input.")],
+    text: Annotated[
+        str | None, typer.Argument(help="The text; - for standard input, spoken while it is written.")
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--file", "-f", metavar="FILE|URL|-", help="A document: text, Markdown, HTML, EPUB, DOCX."),
+    ] = None,
     voice: Annotated[str | None, typer.Option(help="A voice, or a mix like af_bella(2)+af_sky(1).")] = None,
     speed: Annotated[float, typer.Option(help="0.25 to 4.")] = 1.0,
-    language: Annotated[str | None, typer.Option(help="BCP 47 tag.")] = None,
-    title: Annotated[str, typer.Option(help="Shown on the page.")] = "",
+    language: Annotated[str | None, typer.Option(help="BCP 47 tag; the document's own without it.")] = None,
+    title: Annotated[str | None, typer.Option(help="Shown on the page; the document's own without it.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write .opus, .mp3, .wav or .flac.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print sentences as they are spoken.")] = False,  # noqa: FBT002  a flag
+    follow: Annotated[bool, typer.Option("--follow", help="Print sentences as they are spoken.")] = False,  # noqa: FBT002  a flag
+    play: Annotated[bool, typer.Option("--play", help="Play it while it is made.")] = False,  # noqa: FBT002  a flag
     url: Url = DEFAULT_URL,
+    state_dir: StateDir = STATE_DIR,
 ) -> None:
-    """Speak a text: prints the link of its cast at once."""
-    body = {"text": sys.stdin.read() if text == "-" else text, "speed": speed, "title": title}
-    body |= {k: v for k, v in (("voice", voice), ("language", language)) if v is not None}
-    say_command.run(Server(url), body, out, follow=follow)
+    """Speak a text or a document: prints the link of its cast at once."""
+    server = Server(url)
+    source = sources.find(server, text, file)
+    body = {"speed": speed, "title": source.title if title is None else title}
+    given = (("text", source.text), ("voice", voice), ("language", language or source.language))
+    body |= {k: v for k, v in given if v is not None}
+    say_command.run(server, body, say_command.Outputs(out, follow, play), History(state_dir))
+
+
+@app.command("ls")
+def list_casts(
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,  # noqa: FBT002  a flag
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Casts made from this machine, newest first: link, state, units, length, title."""
+    mine.list_casts(History(state_dir), limit, as_json=json)
+
+
+@app.command("open")
+def open_page(
+    cast: Annotated[str, typer.Argument(metavar="ID|LINK")], url: Url = DEFAULT_URL, state_dir: StateDir = STATE_DIR
+) -> None:
+    """Open the page of a cast in the browser."""
+    mine.open_page(Server(url), History(state_dir), cast)
+
+
+@app.command("rm")
+def remove(
+    casts: Annotated[list[str], typer.Argument(metavar="ID|LINK…")], url: Url = DEFAULT_URL,
+    state_dir: StateDir = STATE_DIR,
+) -> None:  # fmt: skip
+    """Cancel casts that are being made, and forget them here. The server keeps what was made until it expires."""
+    raise typer.Exit(mine.remove(Server(url), History(state_dir), casts))
 
 
 @app.command()
@@ -164,8 +206,11 @@ def main() -> None:
     """Entry point of the console script."""
     try:
         app()
+    except Left as exc:
+        complain(str(exc))
+        sys.exit(INTERRUPTED)
     except CastlineError as exc:
-        sys.stderr.write(f"castline: {exc}\n")
+        complain(str(exc))
         sys.exit(1)
 
 

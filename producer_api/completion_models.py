@@ -12,6 +12,7 @@ class CompletionLinks(BaseModel):
 
     self: str
     records: str
+    stream: str
     follow: str
 
 
@@ -54,4 +55,4 @@ class CompletionView(BaseModel):
 def links(job: str) -> CompletionLinks:
     """Paths of a completion."""
     base = f"/v1/completions/{job}"
-    return CompletionLinks(self=base, records=f"{base}/records", follow=f"{base}/follow")
+    return CompletionLinks(self=base, records=f"{base}/records", stream=f"{base}/stream", follow=f"{base}/follow")

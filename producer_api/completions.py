@@ -18,12 +18,9 @@ from producer_api import metrics
 from producer_api.chat.chunks import failure_of
 from producer_api.chat.request import CompletionRequest
 from producer_api.completion_models import CompletionView, links
-from producer_api.dispatch import COMPLETION_MS, Dispatch
+from producer_api.dispatch import COMPLETION_MS, NO_WORKER_RETRY_S, Dispatch
 from producer_api.follow.hub import Hub
 from producer_api.follow.now import records_now
-
-NO_WORKER_RETRY_S = 5
-"""A worker that starts is known within that."""
 
 
 class Completions:
@@ -32,16 +29,17 @@ class Completions:
     def __init__(
         self, store: Store, publisher: TicketPublisher, dispatch: Dispatch, hub: Hub, secret: bytes, *, retention_s: int
     ) -> None:
-        self._log, self._reader, self._scheduler = store.log_writer, store.log_reader, store.scheduler
+        self._reader, self._scheduler = store.log_reader, store.scheduler
         self._publisher = publisher
         self._dispatch = dispatch
         self._hub = hub
         self._secret = secret
         self._ttl_ms = retention_s * 1000
 
-    async def models(self) -> list[str]:
-        """Aliases that a running worker has, by name."""
-        return sorted({alias for worker in await self._dispatch.workers(LLM_LANE) for alias in worker.voices})
+    async def models(self, *, fresh: bool = False) -> list[str]:
+        """Aliases that a running worker has, by name. fresh: not older than a second."""
+        workers = await self._dispatch.workers(LLM_LANE, fresh=fresh)
+        return sorted({alias for worker in workers for alias in worker.voices})
 
     async def post(
         self, request: CompletionRequest, *, key: str = "", address: str, tenant: str = "", ttl_ms: int = 0
@@ -62,24 +60,22 @@ class Completions:
             [request.text], closed=True, ttl_ms=ttl_ms or self._ttl_ms, reply_to=self._publisher.reply_to,
             replace=known is not None and _failed(known),
         )  # fmt: skip
-        opened, _ = await asyncio.gather(self._log.open(new_log), self._dispatch.expect(LLM_LANE, job))
+        opened = await self._dispatch.open(new_log, client_id(self._secret, tenant, address), [COMPLETION_MS])
         if not opened.new and (await self._meta(job)).get("request") != digest:
             raise ReusedKey
-        if opened.status.state == "live":
-            client = client_id(self._secret, tenant, address)
-            await self._dispatch.supply(opened.status, client, [COMPLETION_MS], new=opened.new)
         metrics.COMPLETIONS.labels("new" if opened.new else "same").inc()
         return opened.new, job
 
     async def _refuse(self, model: str) -> None:
         """Raises Unavailable or UnknownModel, if a new completion would not be written soon."""
         refusal: Unavailable | UnknownModel | None = None
-        if not (models := await self.models()):
+        models, full = await asyncio.gather(self.models(), self._dispatch.full(LLM_LANE, "live"))
+        if model not in models:
+            models = await self.models(fresh=True)
+        if not models:
             refusal = Unavailable("A worker for language models", retry_after_s=NO_WORKER_RETRY_S)
-        elif model not in models:
-            refusal = UnknownModel(model)
         else:
-            refusal = await self._dispatch.full(LLM_LANE, "live")
+            refusal = full if model in models else UnknownModel(model)
         if refusal is not None:
             metrics.COMPLETIONS.labels("refused").inc()
             raise refusal

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -13,16 +12,15 @@ from contracts import text
 from contracts.adapters import Store
 from contracts.errors import BrokerUnavailable, TooBusy
 from contracts.jobs import JobClass, PieceOrder, SpeechRecipe, Ticket, WorkerInfo
-from contracts.ports import Backlog, LogSource, LogStatus, TicketPublisher, Work
+from contracts.ports import Backlog, LogSource, LogStatus, NewLog, Opened, TicketPublisher, Work
 from contracts.units import Lane, Unit
 from producer_api import metrics
+from producer_api.lately import Lately
 
 logger = logging.getLogger(__name__)
 
 FIRST_TICKETS = 64
 """Tickets confirmed before the answer; the rest follow behind it. A lost one costs an idle poll, not its unit."""
-FRESH_S = 1.0
-"""For so long the lane's workers and backlog are taken as known: they stand in the way of every POST."""
 FIRST_LOOK_MS = 5_000
 """A front that dies between OPEN and SUBMIT leaves a log that stands still for so long, until a janitor looks."""
 FIRST_UNIT_MS = 2_000
@@ -32,6 +30,8 @@ CUT_MS = 1_000
 COMPLETION_MS = 5_000
 """Work that a completion counts as: nobody knows how long it gets."""
 BULK_WAIT_MS = 24 * 3_600_000
+NO_WORKER_RETRY_S = 5
+"""A worker that starts is known within that."""
 
 
 class Dispatch:
@@ -42,28 +42,31 @@ class Dispatch:
         self._publisher = publisher
         self._max_wait_ms = max_wait_s * 1000
         self._behind: set[asyncio.Task[None]] = set()
-        self._workers: dict[Lane, tuple[float, tuple[WorkerInfo, ...]]] = {}
-        self._backlog: dict[Lane, tuple[float, Backlog]] = {}
+        self._workers: Lately[Lane, tuple[WorkerInfo, ...]] = Lately(self._ask_workers)
+        self._backlog: Lately[Lane, Backlog] = Lately(self._ask_backlog)
 
-    async def workers(self, lane: Lane) -> Sequence[WorkerInfo]:
-        """The lane's workers; asked for again while none is known."""
-        until, known = self._workers.get(lane, (0.0, ()))
-        if not known or time.monotonic() >= until:
-            known = tuple(await self._scheduler.workers(lane))
-            self._workers[lane] = (time.monotonic() + FRESH_S, known)
-        return known
+    async def _ask_workers(self, lane: Lane) -> tuple[WorkerInfo, ...]:
+        return tuple(await self._scheduler.workers(lane))
 
-    async def _backlog_of(self, lane: Lane) -> Backlog:
-        until, known = self._backlog.get(lane, (0.0, None))
-        if known is None or time.monotonic() >= until:
-            known = await self._scheduler.backlog(lane)
-            self._backlog[lane] = (time.monotonic() + FRESH_S, known)
-            metrics.observe_backlog(lane, known)
+    async def _ask_backlog(self, lane: Lane) -> Backlog:
+        backlog = await self._scheduler.backlog(lane)
+        metrics.observe_backlog(lane, backlog)
+        return backlog
+
+    async def workers(self, lane: Lane, *, fresh: bool = False) -> Sequence[WorkerInfo]:
+        """The lane's workers; asked for again while none is known. fresh: not older than a second."""
+        known = await (self._workers.fresh(lane) if fresh else self._workers.get(lane))
+        if not known:
+            self._workers.forget(lane)
         return known
 
     async def full(self, lane: Lane, job_class: JobClass) -> TooBusy | None:
         """What to refuse a new cast with, if it would wait longer than is allowed. A fleet of none counts as 1 x."""
-        backlog = await self._backlog_of(lane)
+        if self._too_busy(await self._backlog.get(lane), job_class) is None:
+            return None
+        return self._too_busy(await self._backlog.fresh(lane), job_class)
+
+    def _too_busy(self, backlog: Backlog, job_class: JobClass) -> TooBusy | None:
         speed = max(backlog.xrt, 1.0)
         live = job_class == "live"
         wait_ms = (backlog.heard_ms + (0 if live else backlog.quiet_ms)) / speed
@@ -76,12 +79,30 @@ class Dispatch:
         """Have a janitor look at this log some time, whatever becomes of this process."""
         await self._scheduler.expect(lane, job, FIRST_LOOK_MS)
 
+    async def open(self, log: NewLog, client: str, lengths_ms: Sequence[int] = ()) -> Opened:
+        """Open a log, or find it; put into the order of work what is not made, and publish tickets.
+
+        lengths_ms: estimated audio of every unit. Raises Unavailable; what was written stays, and the same call goes on
+        from there.
+        """
+        # The first ticket goes ahead, as it takes the longest: a worker that has it too early looks again.
+        tickets = [Ticket(job=log.job, epoch=log.epoch, index=0)] if lengths_ms else []
+        ahead = [asyncio.create_task(self._publisher.publish(log.lane, [ticket])) for ticket in tickets]
+        try:
+            opened, _ = await asyncio.gather(self._log.open(log), self.expect(log.lane, log.job))
+            if opened.status.state == "live" and lengths_ms:
+                await self.supply(opened.status, client, lengths_ms, known=len(tickets) if opened.new else 0)
+        finally:
+            await asyncio.gather(*ahead)
+        return opened
+
     async def supply(
-        self, status: LogStatus, client: str, lengths_ms: Sequence[int], *, new: bool, wait: bool = False
+        self, status: LogStatus, client: str, lengths_ms: Sequence[int], *, known: int = 0, wait: bool = False
     ) -> int:
         """Submit what is not committed, and publish a ticket for each unit if any was not known. How many were not.
 
-        lengths_ms: estimated audio of every unit of the log. wait: until all tickets are confirmed, not some alone.
+        lengths_ms: estimated audio of every unit of the log. known: the log is new, and so many tickets of it are out.
+        wait: until all tickets are confirmed, not some alone.
         """
         first = status.watermark
         work = Work(
@@ -90,7 +111,8 @@ class Dispatch:
         )  # fmt: skip
         tickets = [Ticket(job=u.job, epoch=u.epoch, index=u.index) for u in work.units]
         at_once = len(tickets) if wait else FIRST_TICKETS
-        if new:  # side by side: a ticket that overtakes its unit is looked at twice by the worker
+        if known:
+            tickets = tickets[known:]
             count, _ = await asyncio.gather(
                 self._scheduler.submit(status.lane, work),
                 self._publisher.publish(status.lane, tickets[:at_once]),

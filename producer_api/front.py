@@ -17,16 +17,23 @@ from contracts.errors import Misconfigured
 from contracts.ports import Ring, TicketPublisher
 from producer_api import metrics
 from producer_api.audio.cache import AudioCache
+from producer_api.audio.hls import SegmentCache
+from producer_api.audio.sounds import SoundIndex
 from producer_api.canary import Canary
 from producer_api.casts import Casts
 from producer_api.completions import Completions
 from producer_api.dispatch import Dispatch
+from producer_api.documents.reader import Reader
+from producer_api.fetch import Fetcher, Policy
+from producer_api.fetch.addresses import networks, ports
 from producer_api.follow.attention import Attention
+from producer_api.follow.glances import Glances
 from producer_api.follow.hub import Hub
 from producer_api.janitor import Janitor
 from producer_api.open_casts.narrators import Narrators
 from producer_api.open_casts.texts import OpenCasts
 from producer_api.settings import FrontSettings
+from producer_api.texts import Texts
 from producer_api.transcripts import Transcripts
 
 logger = logging.getLogger(__name__)
@@ -44,11 +51,15 @@ class Front:
     open_casts: OpenCasts
     transcripts: Transcripts
     completions: Completions
+    texts: Texts
     canary: Canary
     hub: Hub
     attention: Attention
+    glances: Glances
     janitor: Janitor
     audio_cache: AudioCache
+    sounds: SoundIndex
+    segments: SegmentCache
 
 
 @contextlib.asynccontextmanager
@@ -57,6 +68,7 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
     secret = settings.secret.get_secret_value().encode()
     if len(secret) < 16:
         raise Misconfigured("CASTLINE_SECRET must have at least 16 characters, the same on every front")
+    texts = _texts(settings)
     store = open_store(settings.address)
     publisher = await open_publisher(settings.address)
     bell = open_bell(settings.address)
@@ -81,17 +93,28 @@ async def open_front(settings: FrontSettings) -> AsyncIterator[Front]:
         task.add_done_callback(_complain)
     try:
         yield Front(
-            settings, store, publisher, dispatch, casts, open_casts, transcripts, completions, canary, hub, attention,
-            janitor, cache,
+            settings, store, publisher, dispatch, casts, open_casts, transcripts, completions, texts, canary, hub,
+            attention, Glances(attention), janitor, cache, SoundIndex(store.log_reader), SegmentCache(),
         )  # fmt: skip
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await narrators.close()
+        await texts.close()
         await publisher.close()
         await bell.close()
         await store.close()
+
+
+def _texts(settings: FrontSettings) -> Texts:
+    """Raises Misconfigured."""
+    fetcher = None
+    if settings.fetch == "on":
+        policy = Policy(ports(settings.fetch_ports), networks(settings.fetch_allow))
+        fetcher = Fetcher(policy, max_bytes=settings.max_document_bytes, limit_s=settings.fetch_timeout_s)
+    reader = Reader(limit_s=settings.document_timeout_s, max_chars=settings.max_text_chars)
+    return Texts(reader, fetcher, max_bytes=settings.max_document_bytes)
 
 
 async def _heed_receipts(publisher: TicketPublisher, hub: Hub) -> None:
@@ -108,7 +131,7 @@ def _complain(task: asyncio.Task[None]) -> None:
         logger.critical("a task of the front ended", exc_info=exc)
 
 
-def _front(connection: HTTPConnection) -> Front:
+async def _front(connection: HTTPConnection) -> Front:  # not def: that would be a thread per request
     front: Front = connection.app.state.front
     return front
 

@@ -112,7 +112,7 @@ class Janitor:
         if source is None or source.status.state != "live":
             return 0
         client = client_id(self._secret, source.owner, "")
-        count = await self._dispatch.supply(source.status, client, source_lengths_ms(source), new=False)
+        count = await self._dispatch.supply(source.status, client, source_lengths_ms(source))
         if count:
             logger.warning("a log stood still; submitted again", extra={"job": job, "units": count})
             metrics.REPAIRED_UNITS.inc(count)

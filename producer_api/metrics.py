@@ -15,6 +15,7 @@ OPEN_SECONDS = Histogram("castline_open_seconds", "POST /v1/casts, from text to 
                          buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5))  # fmt: skip
 FOLLOWERS = Gauge("castline_followers", "Readers at live edges")
 SPEAKERS = Gauge("castline_speakers", "Open live transcripts")
+TALKS = Gauge("castline_realtime_sessions", "Open voice chats")
 FEEDS = Gauge("castline_feeds", "Logs that are followed")
 DUE_UNITS = Gauge("castline_due_units", "Units not handed out, as last asked", ["lane"])
 WAITING_CASTS = Gauge("castline_waiting_casts", "Casts not started, as last asked", ["lane"])

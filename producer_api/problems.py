@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from contracts import errors
-from contracts.errors import BadInput, CastlineError, CompletionFailed, TooBusy, Unavailable, UnknownLog
+from contracts.errors import BadInput, CastEnded, CastlineError, CompletionFailed, TooBusy, Unavailable, UnknownLog
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def members_of(exc: CastlineError) -> tuple[Mapping[str, Any], dict[str, str]]:
     match exc:
         case BadInput():
             return exc.problem, {}
-        case CompletionFailed():
+        case CompletionFailed() | CastEnded():
             # what five workers were lost over, OpenAI's clients would ask for twice more by themselves
             given_up = exc.members["type"] == errors.PROBLEM_PREFIX + "given-up"
             return exc.members, {"X-Should-Retry": "false"} if given_up else {}
@@ -126,7 +126,7 @@ def install(app: FastAPI) -> None:
             return problem("invalid-json", 400, detail, path=url)
         path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
         more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
-        status = 400 if url.startswith(OPENAI) else 422  # as OpenAI has it
+        status = 400 if url.startswith(OPENAI) or url.endswith("/stream") else 422  # as those protocols have it
         return problem("invalid-request", status, f"{path or 'body'}: {first['msg']}{more}.", field=path, path=url)
 
     @app.exception_handler(HTTPException)

@@ -80,6 +80,7 @@ class TranscriptLinks(BaseModel):
 
     self: str
     records: str
+    stream: str
     follow: str
     text: dict[str, str]
 
@@ -124,6 +125,6 @@ def links(job: str) -> TranscriptLinks:
     base = f"/v1/transcripts/{job}"
     formats = ("txt", "srt", "vtt", "json")
     return TranscriptLinks(
-        self=base, records=f"{base}/records", follow=f"{base}/follow",
+        self=base, records=f"{base}/records", stream=f"{base}/stream", follow=f"{base}/follow",
         text={fmt: f"{base}/transcript.{fmt}" for fmt in formats},
     )  # fmt: skip

@@ -15,7 +15,7 @@ from contracts.ids import client_id, log_id, new_epoch, new_id
 from contracts.jobs import CutOrder, TranscriptRecipe
 from contracts.ports import LogStatus, NewLog, Opened, TicketPublisher
 from contracts.records import TranscriptMeta
-from contracts.topology import blob_of, cut_job, cut_lane, live_lane, transcript_lane
+from contracts.topology import HEARING_MODELS, blob_of, cut_job, cut_lane, live_lane, transcript_lane
 from producer_api import metrics
 from producer_api.dispatch import CUT_MS, Dispatch
 from producer_api.live.session import Session
@@ -75,7 +75,7 @@ class Transcripts:
                 ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
                 replace=before is not None and before.skipped > 0,
             )  # fmt: skip
-            opened, _ = await asyncio.gather(self._log.open(new_log), self._dispatch.expect(lane, job))
+            opened = await self._dispatch.open(new_log, client)
             cutting = await self._order_cut(opened.status, recipe, upload, client)
             ordered = cutting is not None and cutting.new
         finally:
@@ -85,6 +85,11 @@ class Transcripts:
             await self._supply(cutting, client)
         metrics.POSTED.labels("new" if opened.new else "same").inc()
         return opened.new, await self.view(job)
+
+    async def models(self) -> list[str]:
+        """Hearing models that a running worker has."""
+        fleets = await asyncio.gather(*(self._dispatch.workers(transcript_lane(model)) for model in HEARING_MODELS))
+        return [model for model, fleet in zip(HEARING_MODELS, fleets, strict=True) if fleet]
 
     async def open_live(self, request: LiveRequest, *, address: str, tenant: str = "") -> Session:
         """Open the transcript of what somebody is about to say. Raises Unavailable."""
@@ -101,9 +106,9 @@ class Transcripts:
             job, epoch, lane, "live", tenant, recipe.model_dump(), meta, [],
             closed=False, ttl_ms=self._ttl_ms, reply_to=self._publisher.reply_to,
         )  # fmt: skip
-        await asyncio.gather(self._log.open(new_log), self._dispatch.expect(lane, job))
-        metrics.POSTED.labels("live").inc()
         client = client_id(self._secret, tenant, address)
+        await self._dispatch.open(new_log, client)
+        metrics.POSTED.labels("live").inc()
         return Session(job, epoch, lane, client, recipe, self._ttl_ms, request.interim)
 
     async def _take_in(self, recording: AsyncIterator[bytes]) -> Upload:
@@ -149,7 +154,7 @@ class Transcripts:
         """Put the cut in the order of work; have a janitor look after it."""
         await self._dispatch.expect(cutting.status.lane, cutting.status.job)
         if cutting.status.state == "live":
-            await self._dispatch.supply(cutting.status, client, [CUT_MS], new=cutting.new)
+            await self._dispatch.supply(cutting.status, client, [CUT_MS])
 
     async def status(self, job: str) -> LogStatus:
         """Where the log stands. Raises UnknownLog; a log of another kind is none."""

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from contracts.adapters import Address
+from load_tests.queues import delete_queues
 from load_tests.services import RabbitServer, RedisServer, ServiceMissing, own_rabbitmq, own_redis, shared_rabbitmq
 
 T = TypeVar("T")
@@ -73,21 +74,3 @@ def real(redis_url: str, amqp_url: str, namespace: str) -> Iterator[Address]:
 def embedded(tmp_path: Path) -> Address:
     """A SQLite file."""
     return Address(f"sqlite://{tmp_path}/castline.db", "")
-
-
-async def delete_queues(url: str, namespace: str) -> None:
-    """Remove the durable queues and exchanges a test has declared."""
-    import aio_pika
-
-    from contracts import topology
-    from contracts.units import Lane
-
-    connection = await aio_pika.connect(url)
-    async with connection:
-        channel = await connection.channel()
-        for lane in ("tts", "tts.tone", "tts.espeak", "stt.echo", "stt.echo.cut"):
-            await channel.queue_delete(namespace + topology.queue_name(Lane(lane)))
-        for dead in ("tts.dead", "stt.dead"):
-            await channel.queue_delete(namespace + dead)
-        for exchange in (topology.DEAD_EXCHANGE, topology.CANCEL_EXCHANGE):
-            await channel.exchange_delete(namespace + exchange)

@@ -39,8 +39,8 @@ T = TypeVar("T")
 
 REGISTER_S = 3.0
 REGISTRATION_TTL_MS = 10_000
-OVERTAKEN_S = 0.02
-"""A fresh ticket may be here before its unit is submitted: the front does both at once."""
+OVERTAKEN_S = (0.002, 0.004, 0.008, 0.016)
+"""A fresh ticket may be here before its unit is submitted, as the front does both at once: waits between looks."""
 RELEASE_S = 0.02
 """Releases are gathered for so long."""
 RETRY_S = (0.05, 2.0)
@@ -139,10 +139,12 @@ class Shell:
         began = time.monotonic()
         guess = self._look_ahead(delivery)
         claim = await self._claim(ticket, redelivered=redelivered)
-        if claim is None and ticket and not redelivered:
-            await asyncio.sleep(OVERTAKEN_S)
-            claim = await self._claim(ticket, redelivered=False)
-        self._guessing = claim is not None and str(claim.unit) == ticket
+        for pause_s in OVERTAKEN_S if claim is None and ticket and not redelivered else ():
+            await asyncio.sleep(pause_s)
+            if claim := await self._claim(ticket, redelivered=False):
+                break
+        if ticket:  # an idle poll says nothing of tickets
+            self._guessing = claim is not None and str(claim.unit) == ticket
         settled = True if claim is None else await self._work(claim, began, guess if self._guessing else None)
         if guess is not None:
             guess.cancel()
@@ -174,7 +176,9 @@ class Shell:
         self._in_flight.append(held := _InFlight(unit))
         metrics.IN_FLIGHT.inc()
         try:
-            task = await (looked or self._patiently(lambda: self._log.look(unit)))
+            task = None if looked is None else await looked
+            if task is None or task.verdict == "GONE":  # its ticket, and our look, may have overtaken the log itself
+                task = await self._patiently(lambda: self._log.look(unit))
             if task.verdict != "RENDER":
                 return self._release(unit, None, task.verdict)
             if claim.dead:

@@ -12,6 +12,7 @@ from itertools import accumulate, pairwise
 import regex
 
 from contracts.text.clauses import cut_long
+from contracts.text.markup import Guard
 from contracts.text.normal import speakable
 from contracts.text.normal_stream import NormalStream
 from contracts.text.opening import opening_end, opening_is_sure, second_end, second_is_sure
@@ -38,6 +39,7 @@ class IncrementalSplitter:
     def __init__(self, language: str, *, opening: bool = True) -> None:
         self._language = language
         self._normal = NormalStream()
+        self._guard = Guard()
         self._text = ""
         """From the beginning of the sentence on."""
         self._known = 0
@@ -52,14 +54,14 @@ class IncrementalSplitter:
 
     def feed(self, chunk: str) -> list[str]:
         """Units that are complete now, each with the blanks behind it."""
-        return self._take(self._normal.feed(chunk))
+        return self._guard.restore(self._take(self._guard.feed(self._normal.feed(chunk))))
 
     def close(self) -> list[str]:
         """The rest: the text is over. A text that holds nothing speakable has no units."""
-        units = self._take(self._normal.close())
-        if not self._text or (self._silent and not speakable(self._text)):
-            return units
-        return units + self._up_to(self._sentence_ends(self._text))
+        units = self._take(self._guard.feed(self._normal.close()) + self._guard.close())
+        if self._text and not (self._silent and not speakable(self._text)):
+            units += self._up_to(self._sentence_ends(self._text))
+        return self._guard.restore(units)
 
     def _take(self, text: str) -> list[str]:
         units = []

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import regex
 
+from contracts.text.markup import shown
+
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 _LINE_END = regex.compile(r"\r\n?|[\v\f\x85\u2028]")
 
@@ -98,5 +100,7 @@ def _unwrapped(lines: str) -> str:
 
 
 def speakable(text: str) -> bool:
-    """Whether it holds a letter, a digit, or a symbol that has a name; punctuation alone is silence."""
+    """Whether it holds a letter, a digit, or a symbol that has a name; punctuation and pauses alone are silence."""
+    if "[pause:" in text:
+        text = shown(text)
     return _SPEAKABLE.search(text) is not None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import regex
 
 from contracts.text.clauses import cut_long
+from contracts.text.markup import Guard
 from contracts.text.normal import speakable
 from contracts.text.opening import opening_end, second_end
 from contracts.text.sentences import sentences
@@ -22,8 +23,10 @@ def split_units(text: str, language: str) -> list[str]:
     One sentence is one unit, but for the first (in pieces: somebody waits for it) and for those too long for an engine.
     Each unit holds something speakable, unless that would make it too long.
     """
-    whole = voiced(sentences(text, language))
-    return list(voiced(_parts(whole, language)))
+    guard = Guard()
+    seen = guard.feed(text) + guard.close()
+    whole = voiced(sentences(seen, language))
+    return guard.restore(voiced(_parts(whole, language)))
 
 
 def _parts(whole: Iterable[str], language: str) -> Iterator[str]:

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import regex
 
+from contracts.text.markup import pauses_s, shown
+
 LETTER = 4
 """Weight of a Latin letter, roughly one phoneme; other weights are relative to it, and none is lower."""
 SOFT = 220 * LETTER
@@ -56,8 +58,10 @@ def base_language(tag: str) -> str:
 
 def estimate_ms(unit: str, language: str, speed: float) -> int:
     """Rough spoken duration in ms, at least 1; good enough to say which unit is due first."""
+    pause_ms = _PAUSE_MS + 1000 * pauses_s(unit) * max(speed, 0.01)  # what is asked for is not spoken faster
+    unit = shown(unit)
     wide, digits = len(CJK.findall(unit)), len(_DIGIT.findall(unit))
     letters = max(0, len(unit) - wide - digits)
     pace = _MS_PER_LETTER.get(base_language(language), _OTHER_MS)
     spoken = letters * pace + wide * _CJK_MS + digits * _DIGIT_MS
-    return max(1, round((spoken + _PAUSE_MS) / max(speed, 0.01)))
+    return max(1, round((spoken + pause_ms) / max(speed, 0.01)))

@@ -109,9 +109,7 @@ class World:
         job = uuid4().hex[:16]
         texts = [str(round(s.real / self.times)) for s in cast]
         log = NewLog(job, new_epoch(), LANE, "live", "", {"voice": "tone"}, {"v": 1}, texts, True, 3_600_000)
-        opened = await self.store.log_writer.open(log)
-        lengths = [round(s.estimated / self.times) for s in cast]
-        await self.dispatch.supply(opened.status, client, lengths, new=True)
+        await self.dispatch.open(log, client, [round(s.estimated / self.times) for s in cast])
         return job
 
     async def listen(self, job: str, posted: float) -> Heard:

@@ -1,9 +1,11 @@
-"""WebVTT captions of a cast: one cue per unit, timed by the samples before it."""
+"""WebVTT captions of a cast: one cue per unit, timed by the samples before it, and its words where they are known."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from contracts.records import Record
 
@@ -30,7 +32,8 @@ def webvtt(records: Iterable[Record]) -> Iterator[str]:
         if record.type == "audio":
             samples += int(record.headers["n"])
             end = max(samples // _SAMPLES_PER_MS, start + 1)  # a cue of no length is not valid
-            yield _cue(record.headers["i"], start, end, payload(record.headers["t"]))
+            text = payload(record.headers["t"], list(_times(record.headers.get("words", ()), start, end)))
+            yield _cue(record.headers["i"], start, end, text)
         elif record.type == "skip":
             text = f"<c.skipped>{payload('[skipped] ' + record.headers['t'])}</c>"
             yield _cue(record.headers["i"], start, start + SKIP_CUE_MS, text)
@@ -48,10 +51,35 @@ def timestamp(ms: int) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}"
 
 
-def payload(text: str) -> str:
-    """Wrapped, then escaped: the reader sees the character, not its escape. `-->` can not survive the escaping."""
-    lines = wrap(text, LINE_COLUMNS)
-    return "\n".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines)
+def payload(text: str, words: Sequence[tuple[str, int]] = ()) -> str:
+    """Wrapped, then escaped: the reader sees the character, not its escape. `-->` can not survive the escaping.
+
+    words: (as it stands in the text, ms) in order; each has its time before it, so that players may follow.
+    """
+    marked: list[str] = []
+    left = deque((word, ms) for word, ms in words if _columns(word) <= LINE_COLUMNS)  # longer ones are cut
+    for line in wrap(text, LINE_COLUMNS):
+        at, made = 0, ""
+        while left and (found := line.find(left[0][0], at)) >= 0:
+            word, ms = left.popleft()
+            made += f"{_escaped(line[at:found])}<{timestamp(ms)}>{_escaped(word)}"
+            at = found + len(word)
+        marked.append(made + _escaped(line[at:]))
+    return "\n".join(marked)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _times(words: Iterable[Mapping[str, Any]], start_ms: int, end_ms: int) -> Iterator[tuple[str, int]]:
+    """Words that begin inside of their cue, each later than the one before: others are not valid."""
+    last = start_ms
+    for word in words:
+        at = start_ms + int(word["s"])
+        if last < at < end_ms:
+            yield word["w"], at
+            last = at
 
 
 def wrap(text: str, columns: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 An encoder per sentence would add its delay and its padding to every seam (67 ms per sentence with MP3). Here one codec
 lives as long as the response, so the decoded stream is the concatenation of the chunks: to the sample for wav, pcm and
-flac; to the sample in length and place for opus; behind one encoder delay, once, for mp3.
+flac; to the sample in length and place for opus; behind one encoder delay, once, for mp3 and aac.
 
 Everything blocks and holds the CPU: call it in a worker thread, one thread at a time per encoder. Memory does not
 grow with the length. The same chunks give the same bytes; a feed ends a page, so other groupings of the same samples
@@ -23,23 +23,32 @@ from producer_api.audio.ogg import OggPages, opus_tags, page_groups
 OPUS_BIT_RATE = 48_000
 """The stored chunks are Opus already; the second generation gets some bits more than speech alone would need."""
 MP3_BIT_RATE = 64_000
+AAC_BIT_RATE = 64_000
 
-AudioFormat = Literal["opus", "mp3", "wav", "flac", "pcm"]
+AudioFormat = Literal["opus", "mp3", "aac", "wav", "flac", "pcm"]
 AUDIO_FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 CONTENT_TYPES: dict[AudioFormat, str] = {
     "opus": "audio/ogg; codecs=opus",
     "mp3": "audio/mpeg",
+    "aac": "audio/aac",
     "wav": "audio/wav",
     "flac": "audio/flac",
     "pcm": f"audio/pcm; rate={RATE}; channels=1",
 }
 
+_MP3_FRAME_SAMPLES = 576
+_MP3_FRAME_BYTES = _MP3_FRAME_SAMPLES * MP3_BIT_RATE // RATE // 8
+_MP3_MORE_FRAMES = 2
+"""What is flushed behind the last samples, for the delay of the encoder and of decoders."""
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _WAV_HEADER = 44
 _OPUS_PACKETS_PER_PAGE = 50
 """One second: RFC 7845 asks for no more."""
 _OPUS_TICKS = 48_000 // RATE
 _FLAC_MAX_SAMPLES = 2**36
+_ADTS_HEADER = 7
+_ADTS_PLAIN = 0xFFF1_5840_001F_FC
+"""MPEG-4 AAC-LC, 24 kHz, mono, no checksum, buffer fullness not said; the length of the frame is still to come."""
 
 
 class Encoder(Protocol):
@@ -75,6 +84,8 @@ def make_encoder(fmt: AudioFormat, total_samples: int | None = None) -> Encoder:
             return OpusEncoder()
         case "mp3":
             return Mp3Encoder()
+        case "aac":
+            return AacEncoder()
         case "flac":
             return FlacEncoder(total_samples)
         case "wav":
@@ -82,6 +93,15 @@ def make_encoder(fmt: AudioFormat, total_samples: int | None = None) -> Encoder:
         case "pcm":
             return PcmEncoder()
     raise BadInput(f"There is no audio format {fmt!r}; known: {', '.join(AUDIO_FORMATS)}.", field="format")
+
+
+def stream_bytes(fmt: AudioFormat, samples: int) -> int | None:
+    """Length of the whole stream of so many samples; None where only encoding it tells."""
+    if fmt == "mp3":
+        return _MP3_FRAME_BYTES * (-(-samples // _MP3_FRAME_SAMPLES) + _MP3_MORE_FRAMES) if samples else 0
+    if fmt in ("wav", "pcm"):
+        return 2 * samples + (_WAV_HEADER if fmt == "wav" else 0)
+    return None
 
 
 class PcmEncoder:
@@ -150,6 +170,32 @@ class Mp3Encoder:
     def finish(self) -> bytes:
         """The last frames."""
         return b"".join(self._codec.flush())
+
+
+class AacEncoder:
+    """AAC-LC in ADTS: each frame of 43 ms has its own header, so a decoder may join anywhere."""
+
+    content_type = CONTENT_TYPES["aac"]
+
+    def __init__(self) -> None:
+        self._codec = LibavCodec("aac", "fltp", AAC_BIT_RATE)
+
+    def start(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def feed(self, samples: Samples) -> bytes:
+        """Frames that are complete; the codec looks one ahead."""
+        return b"".join(map(_adts, self._codec.packets(samples)))
+
+    def finish(self) -> bytes:
+        """The last frames."""
+        return b"".join(map(_adts, self._codec.flush()))
+
+
+def _adts(frame: bytes) -> bytes:
+    """ISO 14496-3, 1.A.2: the header has the length of the frame, itself included, in bits 30 to 42."""
+    return (_ADTS_PLAIN | (len(frame) + _ADTS_HEADER) << 13).to_bytes(_ADTS_HEADER, "big") + frame
 
 
 class FlacEncoder:

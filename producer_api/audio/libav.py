@@ -29,7 +29,9 @@ def to_s16(samples: Samples) -> npt.NDArray[np.int16]:
 class LibavCodec:
     """A libav encoder with frames of a fixed size, fed from chunks of any size."""
 
-    def __init__(self, name: str, sample_format: Literal["s16", "s16p", "flt"], bit_rate: int | None = None) -> None:
+    def __init__(
+        self, name: str, sample_format: Literal["s16", "s16p", "flt", "fltp"], bit_rate: int | None = None
+    ) -> None:
         # create() is typed as any codec context; an audio encoder's name gives an audio one.
         self._context = cast(AudioCodecContext, av.CodecContext.create(name, "w"))
         self._context.sample_rate = RATE
@@ -79,7 +81,7 @@ class LibavCodec:
             self._rest = body[whole:].copy()  # a view would keep the whole chunk alive
 
     def _encode(self, block: Samples) -> list[bytes]:
-        plane = block if self._sample_format == "flt" else to_s16(block)
+        plane = block if self._sample_format.startswith("flt") else to_s16(block)
         frame = av.AudioFrame.from_ndarray(plane[np.newaxis, :], format=self._sample_format, layout="mono")
         frame.sample_rate = RATE
         frame.time_base = Fraction(1, RATE)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, TypeVar
-
-from starlette.requests import Request
+from typing import Any
 
 from contracts.errors import CastlineError, CompletionFailed, problem
 from contracts.records import Record
 from producer_api.chat.chunks import Chunk, chunks_of, failure_of
 from producer_api.chat.merge import merge
 from producer_api.chat.sent import Differs, Sent
-from producer_api.follow.framing import SSE_PING
-from producer_api.follow.live import left
 from producer_api.problems import members_of, openai_error
 
-T = TypeVar("T")
 Runs = AsyncGenerator[Sequence[Record], None]
 
 _DONE = b"data: [DONE]\n\n"
@@ -107,53 +101,8 @@ def _event(content: dict[str, Any]) -> bytes:
     return b"data: %b\n\n" % json.dumps(content, separators=(",", ":")).encode()
 
 
-def _error(exc: CastlineError) -> bytes:
+def error_event(exc: CastlineError) -> bytes:
+    """What has gone wrong after the first byte."""
     members, _ = members_of(exc)
     more = {"completion": members["completion"]} if "completion" in members else {}
     return _event({"error": {**openai_error(members), **more}})
-
-
-async def begun(http: Request, pieces: AsyncGenerator[bytes, None], within_s: float) -> AsyncGenerator[bytes, None]:
-    """The same pieces, once the first is there or within_s are over: errors from then on are events.
-
-    Raises what is raised before that; CompletionFailed, too, if the client leaves.
-    """
-    first = asyncio.create_task(_first(pieces))
-    await attend(http, first, within_s)
-    if first.done():
-        await first
-
-    async def again() -> AsyncGenerator[bytes, None]:
-        try:
-            async with contextlib.aclosing(pieces):
-                if not first.done():
-                    yield SSE_PING
-                yield await first
-                async for piece in pieces:
-                    yield piece
-        except CastlineError as exc:
-            yield _error(exc)
-
-    return again()
-
-
-async def _first(pieces: AsyncGenerator[bytes, None]) -> bytes:
-    return await anext(pieces)
-
-
-async def attend(http: Request, task: asyncio.Task[T], within_s: float | None = None) -> None:
-    """Wait for a task while its client stays, but not longer than within_s. Raises CompletionFailed if the client goes:
-    the task is cancelled then.
-    """
-    leaving = asyncio.create_task(left(http.receive))
-    stays = False
-    try:
-        await asyncio.wait((task, leaving), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        stays = task.done() or not leaving.done()
-    finally:
-        leaving.cancel()
-        if not stays:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-    if not stays:
-        raise CompletionFailed(problem("client-left", 499, "The client has left."))

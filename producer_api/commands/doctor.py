@@ -24,6 +24,7 @@ HEARING_MODELS = ("whisper-base", "whisper-tiny.en")
 PACKAGES: tuple[tuple[str, Verdict, str], ...] = (
     ("onnxruntime", "missing", 'speech on a CPU: pip install "castline[embedded]"'),
     ("espeakng_loader", "missing", 'phonemes for Kokoro: pip install "castline[embedded]"'),
+    ("trafilatura", "optional", 'text of documents: pip install "castline[documents]"'),
     ("faster_whisper", "optional", 'speech to text: pip install "castline[stt]"'),
     ("kokoro", "optional", 'Kokoro on torch, for GPUs: pip install "castline[kokoro]"'),
 )

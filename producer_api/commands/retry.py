@@ -153,4 +153,4 @@ async def _submit(store: Store, dispatch: Dispatch, job: str) -> None:
     """Submit what is not committed, and publish a ticket for each unit that was not known: as a front does."""
     source = await store.log_writer.source(job)
     if source is not None and source.status.state == "live":
-        await dispatch.supply(source.status, CLIENT, source_lengths_ms(source), new=False, wait=True)
+        await dispatch.supply(source.status, CLIENT, source_lengths_ms(source), wait=True)

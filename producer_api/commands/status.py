@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
 from typing import Any
-from urllib.parse import quote, urlsplit
 
-from contracts.errors import BadInput
 from producer_api.commands.client import Server, ServerError
-
-KINDS = {"c": "casts", "casts": "casts", "transcripts": "transcripts", "completions": "completions"}
-"""What stands before an id in a link, and what it is an id of."""
+from producer_api.commands.links import parse
 
 
 def run(server: Server, job: str | None) -> int:
@@ -31,20 +26,13 @@ def run(server: Server, job: str | None) -> int:
 
 def _find(server: Server, given: str) -> dict[str, Any]:
     """An id alone may be of any kind; any link of ours says which. Raises BadInput or ServerError."""
-    try:
-        parts = [part for part in urlsplit(given).path.split("/") if part]
-    except ValueError as exc:
-        raise BadInput(f"{given!r} is no link: {exc}") from exc
-    if not parts:
-        raise BadInput(f"{given!r} is no id and no link of ours")
-    for kind, job in itertools.pairwise(parts):
-        if kind in KINDS:
-            return server.call("GET", f"/v1/{KINDS[kind]}/{quote(job, safe='')}")
-    job = quote(parts[-1], safe="")
+    link = parse(given)
+    if link.kind is not None:
+        return server.call("GET", f"/v1/{link.kind}/{link.job}")
     for kind in ("casts", "transcripts"):
         try:
-            return server.call("GET", f"/v1/{kind}/{job}")
+            return server.call("GET", f"/v1/{kind}/{link.job}")
         except ServerError as exc:
             if exc.status != 404:
                 raise
-    return server.call("GET", f"/v1/completions/{job}")
+    return server.call("GET", f"/v1/completions/{link.job}")

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from contracts.errors import CastlineError
 from producer_api.commands.bar import Report, bar
 from producer_api.commands.client import Server, ServerError
+from producer_api.commands.lines import INTERRUPTED, Left, complain
 from producer_api.commands.recordings import STDIN, Plan, Recording
 from producer_api.transcript_models import TITLE_CHARS
 from producer_api.transcript_text import TextFormat
@@ -20,35 +21,29 @@ from producer_api.transcript_text import TextFormat
 READ_BYTES = 1 << 16
 ASK_S = 1.0
 """At most so often the server is asked how many pieces there are; only for the progress bar."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 class NotHeard(CastlineError):
     """The transcript ended, but is not whole: it failed, or somebody cancelled it."""
 
 
-class Left(CastlineError):
-    """Ctrl-C; the message says what goes on without us."""
-
-
 def run(server: Server, plan: Plan, options: Mapping[str, str]) -> int:
     """The exit status. A recording that fails is one line, and the others go on."""
     for fault in plan.faults:
-        _complain(fault)
+        complain(fault)
     failures = len(plan.faults)
     for recording in plan.recordings:
         try:
             _transcribe(server, recording, options, plan.fmt)
         except Left as exc:
-            _complain(f"{recording.name}: {exc}")
+            complain(f"{recording.name}: {exc}")
             return INTERRUPTED
         except CastlineError as exc:
             failures += 1
-            _complain(f"{recording.name}: {exc}")
+            complain(f"{recording.name}: {exc}")
         except OSError as exc:
             failures += 1
-            _complain(f"{exc.filename or recording.name}: {exc.strerror or exc}")
+            complain(f"{exc.filename or recording.name}: {exc.strerror or exc}")
     return int(failures > 0)
 
 
@@ -108,7 +103,7 @@ def _follow(server: Server, recording: Recording, view: Mapping[str, Any]) -> No
     if last["e"] == "cancelled":
         raise NotHeard("the transcript was cancelled")
     if skipped := last.get("skipped"):
-        _complain(f"{recording.name}: {skipped} of {last['units']} pieces could not be heard and are left out")
+        complain(f"{recording.name}: {skipped} of {last['units']} pieces could not be heard and are left out")
 
 
 class _Known:
@@ -155,9 +150,3 @@ def _replace(pieces: Iterator[bytes], target: Path) -> None:
 
 def _copy(pieces: Iterator[bytes], file: BinaryIO) -> None:
     file.writelines(pieces)
-
-
-def _complain(line: str) -> None:
-    """One line, whatever is in it: others may have written it."""
-    plain = "".join(c if c.isprintable() else " " for c in line)
-    sys.stderr.write(f"castline: {plain}\n")

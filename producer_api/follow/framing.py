@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from contracts.records import Record
+from contracts.records import Record, to_json
 
 _HEAD_LENGTH = struct.Struct(">I")
 
@@ -30,12 +31,21 @@ def sse(record: Record) -> bytes:
     return framed
 
 
+def typed_event(content: Mapping[str, Any]) -> bytes:
+    """One event of OpenAI's audio endpoints: named by its `type`, with all of it as data."""
+    return b"event: %b\ndata: %b\n\n" % (str(content["type"]).encode(), to_json(content))
+
+
 def frame(record: Record) -> bytes:
     """One binary frame: length of the head (4 bytes, big-endian), head (JSON), body."""
     return _HEAD_LENGTH.pack(len(record.head)) + record.head + record.body
 
 
+def messages(records: Sequence[Record]) -> bytes:
+    """A JSON array of records, each as in a page."""
+    return b"[" + b",".join(_json(r) for r in records) + b"]"
+
+
 def page(records: Sequence[Record], next_seq: int, *, closed: bool) -> bytes:
     """{"records": […], "next": seq, "closed": bool}."""
-    tail = b'],"next":%d,"closed":%b}' % (next_seq, b"true" if closed else b"false")
-    return b'{"records":[' + b",".join(_json(r) for r in records) + tail
+    return b'{"records":%b,"next":%d,"closed":%b}' % (messages(records), next_seq, b"true" if closed else b"false")

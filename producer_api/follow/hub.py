@@ -54,6 +54,11 @@ class _Feed:
         self.closed = False
         self.pump = asyncio.create_task(self._pump())
 
+    @property
+    def next_seq(self) -> int:
+        """Seq of the record that comes next."""
+        return self._next
+
     def ring(self, news: Ring) -> None:
         """The log may have grown. A record that came along and is the next one needs no reading."""
         record = news.record
@@ -148,6 +153,11 @@ class Hub:
         """Wake the feed of a log, if it is followed here."""
         if (feed := self._feeds.get(news.job)) is not None:
             feed.ring(news)
+
+    def next_seq(self, job: str) -> int:
+        """Seq that comes next in a log that is followed here, as far as is known; 0 of any other."""
+        feed = self._feeds.get(job)
+        return feed.next_seq if feed else 0
 
     async def follow(
         self, job: str, start: int, ear: Ear | None = None, *, heard: bool = True

@@ -6,13 +6,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from typing import TypeVar
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from contracts.errors import CastlineError
+from contracts.errors import CastlineError, ClientLeft
+from producer_api.follow.framing import SSE_PING
 from producer_api.protocol import cut
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +26,7 @@ PING_S = 15.0
 
 async def started(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The same pieces, with the first one made already: an error before it can still become a problem response."""
-    first = await anext(pieces)
+    first = await _first(pieces)
 
     async def again() -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(pieces):
@@ -30,6 +35,62 @@ async def started(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, 
                 yield piece
 
     return again()
+
+
+async def begun(
+    http: Request, pieces: AsyncGenerator[bytes, None],
+    within_s: float | None = None, as_event: Callable[[CastlineError], bytes] | None = None,
+) -> AsyncGenerator[bytes, None]:  # fmt: skip
+    """As `started`, for a request that may be the only one who wants them: if its client goes, they are closed.
+
+    within_s: of server-sent events, how long to wait for the first; from then on errors are events, made by as_event.
+    Raises what is raised before that, and ClientLeft.
+    """
+    first = asyncio.create_task(_first(pieces))
+    await attend(http, first, within_s)
+    if first.done():
+        await first
+
+    async def again() -> AsyncGenerator[bytes, None]:
+        try:
+            async with contextlib.aclosing(pieces):
+                try:
+                    if not first.done():
+                        yield SSE_PING
+                    yield await first
+                finally:  # what runs can not be closed
+                    first.cancel()
+                    await asyncio.gather(first, return_exceptions=True)
+                async for piece in pieces:
+                    yield piece
+        except CastlineError as exc:
+            if as_event is None:
+                raise
+            yield as_event(exc)
+
+    return again()
+
+
+async def _first(pieces: AsyncGenerator[bytes, None]) -> bytes:
+    return await anext(pieces, b"")  # a cast may hold no sound at all
+
+
+async def attend(http: Request, task: asyncio.Task[T], within_s: float | None = None) -> None:
+    """Wait for a task while its client stays, but not longer than within_s. Raises ClientLeft: the task is cancelled
+    then.
+    """
+    leaving = asyncio.create_task(left(http.receive))
+    stays = False
+    try:
+        await asyncio.wait((task, leaving), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        stays = task.done() or not leaving.done()
+    finally:
+        leaving.cancel()
+        if not stays:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    if not stays:
+        raise ClientLeft
 
 
 class LiveResponse(Response):

@@ -53,6 +53,8 @@ class Session:
     recipe: TranscriptRecipe
     ttl_ms: int
     interim: bool
+    turn: bool = False
+    """Ask of each utterance whether its speaker has finished."""
 
 
 class LiveTranscript:
@@ -86,6 +88,17 @@ class LiveTranscript:
                 await self._add(done)
         if self.session.interim and (speaking := self._turns.speaking) is not None:
             await self._ask_for_now(speaking)
+
+    @property
+    def units(self) -> int:
+        """Utterances so far."""
+        return self._units
+
+    async def drop(self) -> None:
+        """What is being said was nothing. Raises Unavailable."""
+        self._turns.drop()
+        self._parts, self._stored, self._asked = [], 0, 0
+        await self._give_up_now()
 
     async def pause(self) -> None:
         """What is being said is over. Raises as hear does."""
@@ -128,7 +141,8 @@ class LiveTranscript:
             self._stored += len(body)
 
     def _order(self, utterance: Utterance, *, interim: bool) -> str:
-        spoken = Spoken(blob=self._blob, parts=self._parts, interim=interim)
+        turn = self.session.turn and not interim
+        spoken = Spoken(blob=self._blob, parts=self._parts, interim=interim, turn=turn)
         return PieceOrder(
             start=utterance.start_ms, end=utterance.end_ms, language=self._language, spoken=spoken
         ).model_dump_json()

@@ -61,6 +61,27 @@ class Turns:
         self.speaking: Utterance | None = None
         """What is being said."""
 
+    def retune(self, pause_ms: int, is_speech: IsSpeech) -> None:
+        """From now on."""
+        self._pause = max(1, pause_ms // FRAME_MS)
+        self._is_speech = is_speech
+
+    def drop(self) -> None:
+        """What is being said was nothing."""
+        self.speaking = None
+        self._votes.clear()
+        self._before.clear()
+
+    @property
+    def at_ms(self) -> int:
+        """Sound so far."""
+        return FRAME_MS * self._at
+
+    @property
+    def quiet_ms(self) -> int:
+        """Silence behind the last word, up to where it ended an utterance."""
+        return FRAME_MS * self._quiet
+
     def add(self, frame: bytes) -> Utterance | None:
         """The next frame; the utterance that ends with it."""
         self._at += 1

@@ -31,7 +31,7 @@ class CastWriter:
     async def supply(self) -> None:
         """Submit what was there before and is not committed: who wrote it may have died. Raises Unavailable."""
         if self._lengths_ms:
-            await self._dispatch.supply(self._opened.status, self._client, self._lengths_ms, new=False)
+            await self._dispatch.supply(self._opened.status, self._client, self._lengths_ms)
 
     async def add(self, units: Sequence[str], *, close: bool = False) -> None:
         """These come next; close: they were the last. Raises CastNotOpen, AnotherWriter, StoreUnavailable."""

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from contracts.ports import LogStatus
 from contracts.records import Record
 from producer_api.audio import captions
-from producer_api.audio.encoders import CONTENT_TYPES
+from producer_api.audio.encoders import CONTENT_TYPES, stream_bytes
 from producer_api.audio.stream import encoded
 from producer_api.follow.live import LiveResponse, started
 from producer_api.follow.now import records_now
@@ -20,7 +20,7 @@ from producer_api.routes.casts import CastId
 
 router = APIRouter(prefix="/v1/casts", tags=["audio"], responses=RESPONSES)
 
-FileFormat = Literal["opus", "mp3", "wav", "flac"]
+FileFormat = Literal["opus", "mp3", "aac", "wav", "flac"]
 
 
 @router.get(
@@ -29,9 +29,9 @@ FileFormat = Literal["opus", "mp3", "wav", "flac"]
     response_class=Response,
     responses={
         200: {"description": "The whole stream; of a cast that is being made, what there is and what comes",
-              "content": {t: {} for t in ("audio/ogg", "audio/mpeg", "audio/wav", "audio/flac")}},
+              "content": {t: {} for t in ("audio/ogg", "audio/mpeg", "audio/aac", "audio/wav", "audio/flac")}},
         206: {"description": "A part, of a finished cast"},
-        409: {"description": "The cast was cancelled or failed before its first sound"},
+        410: {"description": "The cast was cancelled before its first sound"},
     },
 )  # fmt: skip
 async def get_audio(
@@ -44,28 +44,41 @@ async def get_audio(
     whole = byte_range is None or byte_range.replace(" ", "") == "bytes=0-"
     if status.state == "done" and not whole:
         return await _file(front, status, fmt)
-    total = await _total_samples(front, job) if status.state == "done" else None
-    headers = {
+    total = (await front.sounds.of(job)).samples if status.state == "done" else None
+    pieces = await started(encoded(front.hub, job, fmt, total))
+    return LiveResponse(
+        pieces, media_type=CONTENT_TYPES[fmt], headers=_headers(status, fmt),
+        send_timeout_s=front.settings.send_timeout_s,
+    )  # fmt: skip
+
+
+@router.head("/{job}/audio.{fmt}", summary="What listening would give", response_class=Response)
+async def head_audio(job: CastId, fmt: FileFormat, front: FrontDep) -> Response:
+    """Type, whether Range works, and of a finished mp3 or wav its length: players of podcasts ask."""
+    status = await front.casts.status(job)
+    response = Response(None, 200, _headers(status, fmt), CONTENT_TYPES[fmt])
+    size = stream_bytes(fmt, (await front.sounds.of(job)).samples) if status.state == "done" else None
+    if size is None:
+        del response.headers["content-length"]
+    else:
+        response.headers["content-length"] = str(size)
+    return response
+
+
+def _headers(status: LogStatus, fmt: FileFormat) -> dict[str, str]:
+    return {
         "Cache-Control": "no-cache",
         "X-Accel-Buffering": "no",
         "Accept-Ranges": "bytes" if status.state == "done" else "none",
-        "Content-Disposition": f'inline; filename="{job}.{fmt}"',
+        "Content-Disposition": f'inline; filename="{status.job}.{fmt}"',
     }
-    pieces = await started(encoded(front.hub, job, fmt, total))
-    return LiveResponse(
-        pieces, media_type=CONTENT_TYPES[fmt], headers=headers, send_timeout_s=front.settings.send_timeout_s
-    )
 
 
 async def _file(front: Front, status: LogStatus, fmt: FileFormat) -> Response:
     name = f"{status.job}-{status.epoch}.{fmt}"
-    total = await _total_samples(front, status.job)
+    total = (await front.sounds.of(status.job)).samples
     path = await front.audio_cache.file(name, encoded(front.hub, status.job, fmt, total))
     return FileResponse(path, media_type=CONTENT_TYPES[fmt], headers={"Cache-Control": "no-cache"})
-
-
-async def _total_samples(front: Front, job: str) -> int:
-    return sum([int(r.headers["n"]) async for r in records_now(front.store.log_reader, job) if r.type == "audio"])
 
 
 @router.get("/{job}/captions.vtt", summary="Captions", response_class=PlainTextResponse)

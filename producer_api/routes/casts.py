@@ -9,8 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from contracts import voices
-from contracts.topology import speech_lane
-from producer_api.cast_models import CastRequest, CastView, Units
+from producer_api.cast_models import CastRequest, CastView, Units, VoiceList
 from producer_api.front import FrontDep
 from producer_api.problems import MEDIA_TYPE, RESPONSES, Problem
 
@@ -100,14 +99,6 @@ async def cancel_cast(job: CastId, front: FrontDep) -> CastView:
 
 
 @router.get("/voices", summary="Voices", tags=["voices"])
-async def get_voices(front: FrontDep) -> dict[str, object]:
-    """Every voice of the catalogue. `available`: a running worker has its data."""
-    loaded: set[str] = set()
-    for model in voices.MODELS:
-        for worker in await front.store.scheduler.workers(speech_lane(model)):
-            loaded.update(worker.voices)
-    listed = [
-        {"id": v.id, "model": v.model, "language": v.language, "gender": v.gender, "available": v.id in loaded}
-        for v in voices.VOICES.values()
-    ]
-    return {"voices": listed, "default": voices.MODELS["kokoro"].default_voice}
+async def get_voices(front: FrontDep) -> VoiceList:
+    """Every voice of the catalogue. `available`: a running worker has its data; `mixes`: it can be part of a mix."""
+    return VoiceList(voices=await front.casts.voices(), default=voices.MODELS["kokoro"].default_voice)

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Header, Request, Response
 
 from contracts.errors import CastlineError
 from producer_api import problems
-from producer_api.chat.answer import attend, begun, events, whole
+from producer_api.chat.answer import error_event, events, whole
 from producer_api.chat.request import CompletionRequest, parse
 from producer_api.follow.framing import SSE_PING
-from producer_api.follow.live import LiveResponse
+from producer_api.follow.live import LiveResponse, attend, begun
 from producer_api.front import Front, FrontDep
 from producer_api.problems import MEDIA_TYPE, OpenAIProblem
 
@@ -131,7 +131,7 @@ async def _answer(
     if request.stream:
         pieces = events(runs, job, usage=request.usage)
         return LiveResponse(
-            await begun(http, pieces, front.settings.first_byte_s), media_type="text/event-stream",
+            await begun(http, pieces, front.settings.first_byte_s, error_event), media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
             send_timeout_s=front.settings.send_timeout_s, ping=SSE_PING,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from fastapi import APIRouter
@@ -32,12 +33,13 @@ class ModelList(BaseModel):
 
 async def _known(front: Front) -> list[Model]:
     """Models of every kind that running workers have."""
-    return [Model(id=alias) for alias in await front.completions.models()]
+    kinds = await asyncio.gather(front.completions.models(), front.casts.models(), front.transcripts.models())
+    return [Model(id=name) for names in kinds for name in names]
 
 
 @router.get("", summary="Models that can be asked for")
 async def get_models(front: FrontDep) -> ModelList:
-    """Language models that a running worker has."""
+    """Language models, speech models and hearing models that a running worker has, in this order."""
     return ModelList(data=await _known(front))
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInput
 from contracts.records import Record
+from producer_api.follow.framing import typed_event
 from producer_api.follow.live import LiveResponse, left, started
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
@@ -184,17 +185,13 @@ async def _events(front: Front, job: str, *, ephemeral: bool) -> AsyncGenerator[
             records.append(record)
             if record.type == "segment" and (said := record.headers["t"].strip()):
                 lead = " " if text_of(records[:-1]) else ""
-                yield _event({"type": "transcript.text.delta", "delta": lead + said})
+                yield typed_event({"type": "transcript.text.delta", "delta": lead + said})
             elif record.type == "eos":
                 done = {"type": "transcript.text.done", "text": text_of(records), "usage": _usage(records)}
-                yield _event(done)
+                yield typed_event(done)
             elif record.terminal:
                 detail = str(record.headers.get("detail", "The transcript was cancelled."))
-                yield _event({"type": "error", "error": {"message": detail, "type": record.type, "code": None}})
-
-
-def _event(content: dict[str, Any]) -> bytes:
-    return f"event: {content['type']}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n".encode()
+                yield typed_event({"type": "error", "error": {"message": detail, "type": record.type, "code": None}})
 
 
 def _usage(records: Sequence[Record]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from contracts.records import Record
 from producer_api.follow import framing
 from producer_api.follow.attention import Ear
 from producer_api.follow.live import LiveResponse, started
+from producer_api.follow.reading import MAX_OFFSET, etag, resolve, unchanged, until_more
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
 from producer_api.routes.casts import CastId
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["records"], responses=RESPONSES)
 
-LONG_POLL_S = 20.0
-MAX_OFFSET = 2**31
 NO_LOG = 4404
 """WebSocket close code: there is no such log."""
 BAD_OFFSET = 4422
@@ -43,38 +42,27 @@ Find = Callable[[str], Awaitable[LogStatus]]
 """Where a log stands. Raises UnknownLog; a log of another kind than the path's is none."""
 
 
-def of_casts(connection: HTTPConnection, front: FrontDep) -> None:
+async def of_casts(connection: HTTPConnection, front: FrontDep) -> None:
     """Under this prefix are casts."""
     connection.state.find = front.casts.status
 
 
-def of_transcripts(connection: HTTPConnection, front: FrontDep) -> None:
+async def of_transcripts(connection: HTTPConnection, front: FrontDep) -> None:
     """Under this prefix are transcripts."""
     connection.state.find = front.transcripts.status
 
 
-def of_completions(connection: HTTPConnection, front: FrontDep) -> None:
+async def of_completions(connection: HTTPConnection, front: FrontDep) -> None:
     """Under this prefix are completions."""
     connection.state.find = front.completions.status
 
 
-def _find(connection: HTTPConnection) -> Find:
+async def _find(connection: HTTPConnection) -> Find:
     find: Find = connection.state.find
     return find
 
 
 FindDep = Annotated[Find, Depends(_find)]
-
-
-def _resolve(status: LogStatus, offset: str) -> int:
-    """Seq that an offset means. Raises BadInput."""
-    if offset == "now":
-        return status.next_seq
-    if offset == "-1":
-        return 0
-    if not (offset.isascii() and offset.isdigit()) or int(offset[:12]) > MAX_OFFSET:
-        raise BadInput("an offset is -1, 0, 1, 2, … or `now`", field="offset")
-    return int(offset)
 
 
 @router.get(
@@ -110,28 +98,25 @@ async def get_records(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """One read path for replay and live follow. A reader that resumes anywhere sees byte for byte what a reader from 0
-    saw. `next` (and `Stream-Next-Offset`) is where to go on, `closed` (and `Stream-Closed`) that there is no more.
+    saw. `next` is where to go on, `closed` that there is no more.
     """
     status = await find(job)
-    start = _resolve(status, offset)
+    start = resolve(status, offset)
     if live == "sse":
         if last_event_id is not None:
-            start = _resolve(status, last_event_id) + 1
+            start = resolve(status, last_event_id) + 1
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return LiveResponse(
             await started(_events(front, job, start)), media_type="text/event-stream", headers=headers,
             send_timeout_s=front.settings.send_timeout_s, ping=framing.SSE_PING,
         )  # fmt: skip
     if live == "long-poll":
-        await _wait(front, job, start)
+        await until_more(front.hub, job, start)
     page = await front.store.log_reader.read(job, start)
     if page is None:
         raise UnknownLog(job)
-    etag = f'"{page.epoch}-{start}-{page.next_seq}{"-closed" if page.closed else ""}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache", "Stream-Next-Offset": str(page.next_seq)}
-    if page.closed:
-        headers["Stream-Closed"] = "true"
-    if live is None and if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
+    headers = {"ETag": etag(page, start), "Cache-Control": "no-cache"}
+    if live is None and unchanged(headers["ETag"], if_none_match):
         return Response(None, 304, headers)
     body = framing.page(page.records, page.next_seq, closed=page.closed)
     return Response(body, 200, headers, "application/json")
@@ -143,15 +128,6 @@ async def _events(front: Front, job: str, start: int) -> AsyncGenerator[bytes, N
         async for records in runs:
             for record in records:
                 yield framing.sse(record)
-
-
-async def _wait(front: Front, job: str, start: int) -> None:
-    """Until there is a record from `start` on, the log is closed, or LONG_POLL_S are over."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LONG_POLL_S):
-            async with contextlib.aclosing(front.hub.follow(job, start)) as runs:  # type: ignore[type-var]
-                async for _ in runs:
-                    return
 
 
 @router.get(
@@ -222,7 +198,7 @@ async def _until_left(socket: WebSocket, front: Front, ear: Ear) -> None:
 async def _send_frames(socket: WebSocket, front: Front, find: Find, job: str, offset: str, ear: Ear) -> tuple[int, str]:
     """Send until the terminal record; the close code and reason."""
     try:
-        start = _resolve(await find(_public(job)), offset)
+        start = resolve(await find(_public(job)), offset)
         async with contextlib.aclosing(front.hub.follow(job, start, ear)) as runs:  # type: ignore[type-var]
             async for records in runs:
                 await _send_run(socket, records, front.settings.send_timeout_s)

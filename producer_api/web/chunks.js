@@ -16,6 +16,19 @@ const REFETCH_MS = 2_000;
 /** Can the player pass this unit now? */
 export const settled = (unit) => unit.skipped || unit.broken || unit.buffer !== null;
 
+/** Index of the first unit with sound after this sample; units.length when there is none yet. */
+export function indexAt(units, position) {
+  let low = 0;
+  let high = units.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const { start, samples } = units[middle];
+    if (start + samples > position) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
 export class Chunks {
   #fetchBody;
   #changed;
@@ -54,6 +67,7 @@ export class Chunks {
       index: record.i,
       seq: record.seq,
       text: record.t,
+      words: record.words ?? [],
       start,
       samples: skipped ? 0 : record.n,
       skipped,

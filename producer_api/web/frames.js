@@ -7,6 +7,7 @@ const TERMINAL = new Set(["eos", "error", "cancelled"]);
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 15_000;
 const SUSPICIOUS_SILENCE_MS = 30_000;
+const LONG_OVERDUE_MS = 5_000;
 const NORMAL = 1000;
 const UNKNOWN_LOG = 4404;
 const text = new TextDecoder("utf-8", { fatal: true });
@@ -49,7 +50,7 @@ export class Follower extends EventTarget {
   }
 
   start() {
-    addEventListener("online", this.#retryNow);
+    addEventListener("online", this.#startOver);
     document.addEventListener("visibilitychange", this.#distrustOldSilence);
     this.#connect();
   }
@@ -59,10 +60,15 @@ export class Follower extends EventTarget {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ position_ms: position }));
   }
 
+  /** Somebody else says that there are this many records: a socket that has been silent for long is dead. */
+  expect(count) {
+    if (count > this.#next && performance.now() - this.#heardAt > LONG_OVERDUE_MS) this.#startOver();
+  }
+
   close() {
     this.#over = true;
     clearTimeout(this.#timer);
-    removeEventListener("online", this.#retryNow);
+    removeEventListener("online", this.#startOver);
     document.removeEventListener("visibilitychange", this.#distrustOldSilence);
     this.#socket?.close(NORMAL);
   }
@@ -106,21 +112,22 @@ export class Follower extends EventTarget {
     this.#timer = setTimeout(() => this.#connect(), bound * (0.5 + Math.random() / 2));
   }
 
-  #retryNow = () => {
-    if (this.#socket !== null || this.#over) return;
+  /** On another network the old socket may stay open for ever and say nothing. */
+  #startOver = () => {
+    if (this.#over) return;
     clearTimeout(this.#timer);
     this.#failures = 0;
+    const old = this.#socket;
+    this.#socket = null;
+    old?.close();
     this.#connect();
   };
 
   /** A phone that slept may hold a socket that will never say anything again, not even that it is closed. */
   #distrustOldSilence = () => {
     const silence = performance.now() - this.#heardAt;
-    if (document.hidden || this.#over || this.#socket === null || silence < SUSPICIOUS_SILENCE_MS) return;
-    const old = this.#socket;
-    this.#socket = null;
-    old.close();
-    this.#connect();
+    if (document.hidden || this.#socket === null || silence < SUSPICIOUS_SILENCE_MS) return;
+    this.#startOver();
   };
 
   #emit(type, detail) {

@@ -1,49 +1,18 @@
 /** The first page: text in, link out. */
 
-import { ask, recall, remember, roughly } from "./words.js";
+import { loneAddress, readAddress, readFile } from "./documents.js";
+import { showRecent } from "./recent.js";
+import { Preview, offerVoices, showMix, suitLanguage, wantedVoice } from "./voices.js";
+import { ask, recall, remember, roughly, say } from "./words.js";
 
 const DRAFT = "castline:draft";
 const CHARACTERS_PER_SECOND = 15;
 const $ = (id) => document.getElementById(id);
 const form = $("form");
-const FIELDS = ["text", "voice", "speed"];
+const KEPT = ["text", "title", "voice", "mix", "speed"];
+const FIELDS = ["text", "title", "voice", "speed"];
 
-/** Voices that are there, by language, the default one chosen. */
-function offerVoices({ voices, default: chosen }) {
-  const names = new Intl.DisplayNames(["en"], { type: "language" });
-  const groups = new Map();
-  for (const voice of voices.filter((v) => v.available)) {
-    if (!groups.has(voice.language)) groups.set(voice.language, []);
-    groups.get(voice.language).push(voice);
-  }
-  const select = $("voice");
-  select.replaceChildren();
-  for (const [language, members] of groups) {
-    const group = document.createElement("optgroup");
-    group.label = names.of(language);
-    group.append(...members.map((voice) => new Option(voiceName(voice), voice.id)));
-    select.append(group);
-  }
-  select.disabled = groups.size === 0;
-  if (groups.size === 0) {
-    showProblem({ field: "voice", detail: "No voice is ready yet: no worker has registered. Text is accepted and waits." });
-    return;
-  }
-  choose(select, readDraft().voice) || choose(select, chosen);
-}
-
-/** af_heart -> "Heart, female". */
-function voiceName({ id, gender }) {
-  const [, name = id] = id.match(/^[a-z]{2}_(.+)$/) ?? [];
-  const proper = name[0].toUpperCase() + name.slice(1);
-  return gender === "neutral" ? proper : `${proper}, ${gender}`;
-}
-
-function choose(select, value) {
-  const there = [...select.options].some((option) => option.value === value);
-  if (there) select.value = value;
-  return there;
-}
+let reading = 0; // of several documents the last one counts
 
 function readDraft() {
   try {
@@ -55,17 +24,18 @@ function readDraft() {
 }
 
 function keepDraft() {
-  const draft = Object.fromEntries(FIELDS.map((name) => [name, $(name).value]));
+  const draft = Object.fromEntries(KEPT.map((name) => [name, $(name).value]));
   remember("sessionStorage", DRAFT, JSON.stringify(draft));
 }
 
 function describe() {
-  const { length } = $("text").value;
+  const { value: text } = $("text");
   const speed = Number($("speed").value);
   const characters = (count) => `${count.toLocaleString("en")} character${count === 1 ? "" : "s"}`;
-  const time = roughly(length / CHARACTERS_PER_SECOND / speed);
-  $("text-note").textContent = length === 0 ? "No text yet." : `${characters(length)}, ${time} of speech.`;
-  $("speed-value").textContent = `${speed}×`;
+  const time = roughly(text.length / CHARACTERS_PER_SECOND / speed);
+  say("text-note", text === "" ? "No text yet." : `${characters(text.length)}, ${time} of speech.`);
+  say("speed-value", `${speed}×`);
+  $("read-page").hidden = loneAddress(text) === "";
 }
 
 function showProblem({ field, detail }) {
@@ -80,14 +50,72 @@ function showProblem({ field, detail }) {
 function clearProblems() {
   for (const name of [...FIELDS, "form"]) {
     $(`${name}-error`).hidden = true;
-    $(name).removeAttribute("aria-invalid");
+    $(name).removeAttribute?.("aria-invalid");
   }
 }
 
+// Documents
+
+/** name: what is read; document: promise of what ask() gives. */
+async function take(name, document) {
+  clearProblems();
+  reading += 1;
+  const mine = reading;
+  say("source-state", `Reading ${name}…`);
+  $("drop").setAttribute("aria-busy", "true");
+  const { body, problem } = await document;
+  if (mine !== reading) return;
+  $("drop").removeAttribute("aria-busy");
+  say("source-state", problem ? "" : `Read ${name}.`);
+  if (problem) {
+    showProblem({ detail: problem.detail, field: "text" });
+    return;
+  }
+  $("text").value = body.text;
+  $("text").setSelectionRange(0, 0);
+  $("title").value = (body.title ?? "").slice(0, $("title").maxLength);
+  suitLanguage(body.language);
+  describe();
+  keepDraft();
+}
+
+function takeFiles(files) {
+  if (files.length > 0) take(files[0].name, readFile(files[0]));
+}
+
+$("file").addEventListener("change", () => {
+  takeFiles($("file").files);
+  $("file").value = ""; // the same one may be chosen again
+});
+$("read-page").addEventListener("click", () => {
+  const address = loneAddress($("text").value);
+  take(address, readAddress(address));
+});
+for (const type of ["dragenter", "dragover"]) {
+  addEventListener(type, (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return; // text goes where it always goes
+    event.preventDefault();
+    $("drop").dataset.over = "yes";
+  });
+}
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) delete $("drop").dataset.over;
+});
+addEventListener("drop", (event) => {
+  delete $("drop").dataset.over;
+  if (event.dataTransfer.files.length === 0) return;
+  event.preventDefault();
+  takeFiles(event.dataTransfer.files);
+});
+
+// The cast
+
 async function submit() {
   clearProblems();
+  preview.stop();
   const wanted = { text: $("text").value, speed: Number($("speed").value) };
-  if ($("voice").value) wanted.voice = $("voice").value;
+  if (wantedVoice()) wanted.voice = wantedVoice();
+  if ($("title").value.trim()) wanted.title = $("title").value.trim();
   $("submit").disabled = true;
   const { body, problem } = await ask("/v1/casts", {
     method: "POST",
@@ -120,11 +148,23 @@ form.addEventListener("input", () => {
   describe();
   keepDraft();
 });
+$("voice").addEventListener("change", () => {
+  preview.stop();
+  showMix();
+});
 
+const preview = new Preview((problem) => {
+  clearProblems();
+  showProblem({ detail: problem.detail, field: "voice" });
+});
 const draft = readDraft();
-if (draft.text) $("text").value = draft.text;
-if (draft.speed) $("speed").value = draft.speed;
+for (const name of ["text", "title", "mix", "speed"]) if (draft[name]) $(name).value = draft[name];
 describe();
+showRecent();
+addEventListener("pageshow", (event) => event.persisted && showRecent());
 const { body: voices, problem } = await ask("/v1/voices");
 if (problem) showProblem({ ...problem, field: "voice" });
-else offerVoices(voices);
+else if (!offerVoices(voices.voices, [draft.voice, voices.default])) {
+  const detail = "No voice is ready yet: no worker has registered. Text is accepted and waits.";
+  showProblem({ field: "voice", detail });
+}

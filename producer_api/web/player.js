@@ -6,12 +6,17 @@
  * Positions inside are samples at 24 kHz; outside, seconds.
  */
 
-import { AHEAD, Chunks, RATE, settled } from "./chunks.js";
+import { AHEAD, Chunks, RATE, indexAt, settled } from "./chunks.js";
+import { openDevice, outputTime, wakeDevice } from "./device.js";
+import { stretched } from "./stretch.js";
 
 const START_LEAD_S = 0.05;
 const TOO_LATE_S = 0.004;
 const FADE_S = 0.012;
 const PUMP_MS = 150;
+
+/** With this much on the audio clock one unit is stretched per pump, so that the page does not stand still. */
+const AT_EASE_S = 2;
 
 /**
  * Events: `state` (detail: the state), `unit` (detail: the unit, just added), `broken` (detail: a unit that this
@@ -32,6 +37,7 @@ export class Player extends EventTarget {
   #wanted = false;
   #touched = false;
   #state = "idle";
+  #speed = 1;
 
   #held = 0; // where we are while nothing sounds
   #anchor = null; // {time, position}: this position sounds at that time of the audio clock
@@ -71,6 +77,24 @@ export class Player extends EventTarget {
     return this.#position() / RATE;
   }
 
+  /** As currentTime, of what comes out of the loudspeaker now: devices are late, wireless ones by 200 ms and more. */
+  get heardTime() {
+    if (this.#anchor === null) return this.currentTime;
+    const late = (this.#context.currentTime - outputTime(this.#context)) * this.#speed;
+    return Math.max(Math.min(this.currentTime, this.#anchor.position / RATE), this.currentTime - late);
+  }
+
+  /** Of playback, pitch kept: 2 is twice as fast. */
+  get speed() {
+    return this.#speed;
+  }
+
+  set speed(speed) {
+    this.#hold(this.#position());
+    this.#speed = speed;
+    this.#pump();
+  }
+
   /** Seconds that can be played now: the live edge. */
   get duration() {
     return this.#committed / RATE;
@@ -97,7 +121,7 @@ export class Player extends EventTarget {
 
   /** The unit that sounds at this position in seconds; null past the live edge. */
   unitAt(seconds) {
-    return this.units[this.#indexAt(Math.round(seconds * RATE))] ?? null;
+    return this.units[indexAt(this.units, Math.round(seconds * RATE))] ?? null;
   }
 
   /** Must first be called from a gesture: that is when browsers let a page make sound. */
@@ -106,7 +130,7 @@ export class Player extends EventTarget {
     this.#wanted = true;
     this.#touched = true;
     this.#context ??= this.#openContext();
-    this.#context.resume();
+    wakeDevice(this.#context);
     this.#timer ||= setInterval(() => this.#pump(), PUMP_MS);
     this.#pump();
   }
@@ -115,16 +139,29 @@ export class Player extends EventTarget {
     if (!this.#wanted) return;
     this.#hold(this.#position());
     this.#wanted = false;
-    clearInterval(this.#timer);
-    this.#timer = 0;
+    this.#stopTimer();
     // Let the fade be heard; a play() in between takes precedence.
-    setTimeout(() => this.#wanted || this.#context.suspend(), 4_000 * FADE_S);
+    setTimeout(() => this.#wanted || this.#context.state === "closed" || this.#context.suspend(), 4_000 * FADE_S);
     this.#pump();
   }
 
+  /** A press while the browser holds the sound back asks for it again. */
   toggle() {
-    if (this.#wanted && this.#state !== "ended") this.pause();
+    if (this.#wanted && !["ended", "starting"].includes(this.#state)) this.pause();
     else this.play();
+  }
+
+  /** After a call, an alarm or a time in the background: go on, if that is what the listener wants. */
+  wake() {
+    if (this.#wanted) wakeDevice(this.#context);
+    this.#pump();
+  }
+
+  /** For good: gives the audio device back. */
+  close() {
+    this.#wanted = false;
+    this.#stopTimer();
+    this.#context?.close();
   }
 
   /** Seconds; clamped to what is committed. */
@@ -136,7 +173,7 @@ export class Player extends EventTarget {
   }
 
   #openContext() {
-    const context = openAtRate();
+    const context = openDevice();
     context.onstatechange = () => this.#pump();
     this.#output = new GainNode(context);
     this.#output.connect(context.destination);
@@ -146,20 +183,7 @@ export class Player extends EventTarget {
   #position() {
     if (this.#anchor === null) return this.#held;
     const elapsed = Math.max(0, this.#context.currentTime - this.#anchor.time);
-    return Math.min(this.#anchor.position + elapsed * RATE, this.#scheduled);
-  }
-
-  /** First unit with sound after this sample; units.length when there is none yet. */
-  #indexAt(position) {
-    let low = 0;
-    let high = this.units.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const unit = this.units[middle];
-      if (unit.start + unit.samples > position) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    return Math.min(this.#anchor.position + elapsed * RATE * this.#speed, this.#scheduled);
   }
 
   /** Take everything off the audio clock, without a click, and stand at this sample. */
@@ -182,12 +206,12 @@ export class Player extends EventTarget {
       if (this.#anchor !== null) this.#schedule();
     }
     const position = this.#position();
-    this.#chunks.tend(this.units, this.#indexAt(position), position);
+    this.#chunks.tend(this.units, indexAt(this.units, position), position);
     this.#tellState();
   }
 
   #timeOf(position) {
-    return this.#anchor.time + (position - this.#anchor.position) / RATE;
+    return this.#anchor.time + (position - this.#anchor.position) / (RATE * this.#speed);
   }
 
   /** All that was scheduled has been heard. */
@@ -199,7 +223,7 @@ export class Player extends EventTarget {
   }
 
   #raiseAnchor() {
-    const index = this.#indexAt(this.#held);
+    const index = indexAt(this.units, this.#held);
     const unit = this.units[index];
     if (unit === undefined || !settled(unit)) return;
     const { currentTime, sampleRate } = this.#context;
@@ -223,13 +247,19 @@ export class Player extends EventTarget {
       }
       if (unit.buffer) this.#startSource(unit, when);
       this.#scheduled = unit.start + unit.samples;
+      if (this.#speed !== 1 && when > this.#context.currentTime + AT_EASE_S) {
+        this.#next += 1;
+        return;
+      }
     }
   }
 
   #startSource(unit, when) {
-    const source = new AudioBufferSourceNode(this.#context, { buffer: unit.buffer });
+    const buffer = this.#speed === 1 ? unit.buffer : stretched(unit.buffer, this.#speed);
+    const source = new AudioBufferSourceNode(this.#context, { buffer });
+    const pace = RATE * this.#speed;
     source.connect(this.#bus);
-    source.start(when, (this.#scheduled - unit.start) / RATE, (unit.start + unit.samples - this.#scheduled) / RATE);
+    source.start(when, (this.#scheduled - unit.start) / pace, (unit.start + unit.samples - this.#scheduled) / pace);
     source.onended = () => {
       this.#sources.delete(source);
       this.#pump();
@@ -255,21 +285,15 @@ export class Player extends EventTarget {
 
   #stopAtEnd() {
     this.#wanted = false;
+    this.#stopTimer();
+  }
+
+  #stopTimer() {
     clearInterval(this.#timer);
     this.#timer = 0;
   }
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-}
-
-/** At the cast's own rate where the browser can, so that nothing is resampled between units. */
-function openAtRate() {
-  try {
-    return new AudioContext({ sampleRate: RATE, latencyHint: "balanced" });
-  } catch (error) {
-    if (!(error instanceof DOMException)) throw error;
-    return new AudioContext({ latencyHint: "balanced" });
   }
 }

@@ -1,4 +1,4 @@
-/** The sentences of a cast as lists of buttons: one tab stop, arrows inside, the current one in view. */
+/** The sentences of a cast as lists of buttons: one tab stop, arrows inside, the current one in view, word by word. */
 
 import { RATE } from "./chunks.js";
 import { clock } from "./words.js";
@@ -9,12 +9,33 @@ const HANDS_OFF_MS = 4_000;
 /** A book has thousands of sentences; browsers skip the layout of whole blocks that are out of view (see style.css). */
 const BLOCK = 100;
 
-/** Event `choose` (detail: the unit): a sentence was clicked, or Enter was pressed on it. */
+/** The text as nodes: each word that is found in it a span, in order, and what is between them. Empty without words. */
+function wordNodes({ text, words }) {
+  const nodes = [];
+  let done = 0;
+  for (const { w: word, s: begin } of words) {
+    const at = text.indexOf(word, done);
+    if (word === "" || at < 0) continue;
+    const span = document.createElement("span");
+    span.className = "word";
+    span.dataset.begin = begin;
+    span.textContent = word;
+    nodes.push(text.slice(done, at), span);
+    done = at + word.length;
+  }
+  return nodes.length === 0 ? [] : [...nodes, text.slice(done)];
+}
+
+/**
+ * Event `choose` (detail: {unit, ms}): a sentence was clicked, or Enter was pressed on it; ms from its start, more than
+ * 0 for a word that was clicked.
+ */
 export class Transcript extends EventTarget {
   #root;
   #items = [];
   #units = [];
   #current = -1;
+  #words = []; // spans of the current sentence: one of a book's, not all of them
   #stop = 0; // the one that Tab reaches
   #touchedAt = -Infinity;
 
@@ -71,18 +92,34 @@ export class Transcript extends EventTarget {
     item.firstElementChild.append(" ", label);
   }
 
-  /** Highlight this unit (null: none) and keep it in view, unless the reader has just scrolled. */
-  show(unit) {
+  /** Highlight what sounds in this unit (null: none) ms after its start, and keep it in view. */
+  show(unit, ms) {
     const index = unit?.index ?? -1;
-    if (index === this.#current) return;
+    if (index !== this.#current) this.#showUnit(index);
+    const word = this.#words.findLast((span) => Number(span.dataset.begin) <= ms);
+    if (word?.dataset.now) return;
+    for (const span of this.#words) delete span.dataset.now;
+    if (word) word.dataset.now = "yes";
+  }
+
+  #showUnit(index) {
+    if (this.#words.length > 0) this.#text(this.#current).textContent = this.#units[this.#current].text;
     this.#items[this.#current]?.removeAttribute("aria-current");
     this.#current = index;
+    this.#words = [];
     const item = this.#items[index];
     if (!item) return;
     item.setAttribute("aria-current", "true");
+    const nodes = wordNodes(this.#units[index]);
+    if (nodes.length > 0) this.#text(index).replaceChildren(...nodes);
+    this.#words = [...item.querySelectorAll(".word")];
     if (!this.#root.contains(document.activeElement)) this.#moveStop(index);
-    if (performance.now() - this.#touchedAt < HANDS_OFF_MS) return;
+    if (performance.now() - this.#touchedAt < HANDS_OFF_MS) return; // the reader has just scrolled
     item.scrollIntoView({ block: "center", behavior: stillness.matches ? "auto" : "smooth" });
+  }
+
+  #text(index) {
+    return this.#items[index].querySelector(".text");
   }
 
   #moveStop(index) {
@@ -100,7 +137,8 @@ export class Transcript extends EventTarget {
     if (index < 0) return;
     this.#moveStop(index);
     this.#touchedAt = -Infinity;
-    this.dispatchEvent(new CustomEvent("choose", { detail: this.#units[index] }));
+    const ms = Number(event.target.closest(".word")?.dataset.begin ?? 0);
+    this.dispatchEvent(new CustomEvent("choose", { detail: { unit: this.#units[index], ms } }));
   }
 
   #key(event) {

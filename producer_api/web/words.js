@@ -50,6 +50,12 @@ export function waitingLine({ state, position, eta_ms: eta, workers }) {
   return `In line: ${position === 1 ? "one other cast comes" : `${position} other casts come`} first.${when}`;
 }
 
+/** Screen readers announce every change of a status line, so only write what is new. where: an element's id. */
+export function say(where, words) {
+  const element = document.getElementById(where);
+  if (element.textContent !== words) element.textContent = words;
+}
+
 /** Web storage throws where it is forbidden or full; without it a page only forgets. */
 export function recall(storage, key) {
   try {

@@ -39,6 +39,11 @@ FIREFOX_PREFERENCES = {
     "app.update.auto": False,
     "browser.shell.checkDefaultBrowser": False,
     "browser.startup.homepage_override.mstone": "ignore",
+    # The other driver of PulseAudio (in Rust, behind a process of its own) locks up when the machine is busy, and the
+    # page that asks it for its latency with it.
+    "media.cubeb.backend": "pulse",
+    "media.cubeb.sandbox": False,
+    "security.sandbox.content.level": 0,
     "datareporting.policy.dataSubmissionEnabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
@@ -59,10 +64,11 @@ class Session:
         self.events: list[dict[str, Any]] = []
 
     def wait_event(self, method: str, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The first event that matches, arrived or still to come. Raises TimeoutError."""
+        """The first event that matches and was not waited for before, arrived or still to come. Raises TimeoutError."""
         while True:
             for event in self.events:
                 if event.get("method") == method and matches(event["params"]):
+                    self.events.remove(event)
                     params: dict[str, Any] = event["params"]
                     return params
             self.events.append(json.loads(self._socket.recv(CALL_TIMEOUT_S)))
@@ -83,11 +89,16 @@ class Session:
 
 
 class Page:
-    """One tab."""
+    """One tab, or a frame in one."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, context: str = "") -> None:
         self._session = session
-        self._context = session.call("browsingContext.create", type="tab")["context"]
+        self._context = context or session.call("browsingContext.create", type="tab")["context"]
+
+    def frame(self) -> Page:
+        """The first frame of this page."""
+        [tree] = self._session.call("browsingContext.getTree", root=self._context)["contexts"]
+        return Page(self._session, tree["children"][0]["context"])
 
     def close(self) -> None:
         """Close the tab."""
@@ -96,6 +107,7 @@ class Page:
     def goto(self, url: str) -> None:
         """Open a page and wait until it and its modules have loaded."""
         self._session.call("browsingContext.navigate", context=self._context, url=url, wait="complete")
+        self.wait_load(url)  # whoever waits for one waits for the next
 
     def wait_load(self, url_prefix: str) -> None:
         """Wait until the page itself has gone to such an address."""
@@ -106,7 +118,9 @@ class Page:
 
     def reload(self) -> None:
         """The listener's F5."""
+        url = self.evaluate("location.href")
         self._session.call("browsingContext.reload", context=self._context, wait="complete")
+        self.wait_load(url)
 
     def evaluate(self, expression: str) -> Any:
         """Value of a JavaScript expression, promises awaited, by way of JSON. Raises BrowserError when it throws."""
@@ -136,6 +150,9 @@ class Page:
 
     def click(self, selector: str) -> None:
         """A real click into the middle of the element."""
+        self._pointer(selector, "pointerDown", "pointerUp")
+
+    def _pointer(self, selector: str, *kinds: str) -> None:
         box = self.evaluate(
             f"""(() => {{
               const element = document.querySelector({json.dumps(selector)});
@@ -145,7 +162,7 @@ class Page:
             }})()"""
         )
         move = {"type": "pointerMove", "x": box[0], "y": box[1]}
-        buttons = [{"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp")]
+        buttons = [{"type": kind, "button": 0} for kind in kinds]
         self._perform({"type": "pointer", "id": "mouse", "actions": [move, *buttons]})
 
     def press(self, *keys: str) -> None:
@@ -155,8 +172,44 @@ class Page:
         ups = [{"type": "keyUp", "value": code} for code in reversed(codes)]
         self._perform({"type": "key", "id": "keyboard", "actions": downs + ups})
 
+    def hold(self, selector: str) -> None:
+        """Press the mouse button on the middle of the element, and keep it."""
+        self._pointer(selector, "pointerDown")
+
+    def let_go(self) -> None:
+        """Release the mouse button."""
+        self._perform({"type": "pointer", "id": "mouse", "actions": [{"type": "pointerUp", "button": 0}]})
+
+    def key_down(self, key: str) -> None:
+        """Press a key, and keep it."""
+        self._perform({"type": "key", "id": "keyboard", "actions": [{"type": "keyDown", "value": KEYS.get(key, key)}]})
+
+    def key_up(self, key: str) -> None:
+        """Release a key."""
+        self._perform({"type": "key", "id": "keyboard", "actions": [{"type": "keyUp", "value": KEYS.get(key, key)}]})
+
     def _perform(self, source: dict[str, Any]) -> None:
         self._session.call("input.performActions", context=self._context, actions=[source])
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file of this machine in a file input."""
+        target = {"context": self._context}
+        found = self._session.call(
+            "script.evaluate",
+            expression=f"document.querySelector({json.dumps(selector)})",
+            target=target,
+            awaitPromise=False,
+        )
+        element = {"sharedId": found["result"]["sharedId"]}
+        self._session.call("input.setFiles", context=self._context, element=element, files=[str(path)])
+
+    def preload(self, function: str) -> None:
+        """Run a JavaScript function in every page that this tab opens, before its own scripts."""
+        self._session.call("script.addPreloadScript", functionDeclaration=function, contexts=[self._context])
+
+    def activate(self) -> None:
+        """Bring the tab to the front."""
+        self._session.call("browsingContext.activate", context=self._context)
 
     def viewport(self, width: int, height: int) -> None:
         """Size of the page, CSS pixels."""
@@ -177,10 +230,10 @@ class Page:
 
 
 @contextmanager
-def chromium(binary: str, driver: str) -> Iterator[Session]:
-    """A fresh headless Chromium."""
+def chromium(binary: str, driver: str, *more: str) -> Iterator[Session]:
+    """A fresh headless Chromium. more: arguments."""
     with _process([driver, "--port=0"], r"started successfully on port (\d+)") as port:
-        options = {"binary": binary, "args": CHROMIUM_ARGUMENTS}
+        options = {"binary": binary, "args": [*CHROMIUM_ARGUMENTS, *more]}
         wanted = {"webSocketUrl": True, "goog:chromeOptions": options}
         answer = _post(f"http://127.0.0.1:{port}/session", {"capabilities": {"alwaysMatch": wanted}})["value"]
         try:
@@ -192,9 +245,12 @@ def chromium(binary: str, driver: str) -> Iterator[Session]:
 
 
 @contextmanager
-def firefox(binary: str, profile: Path, environment: Mapping[str, str]) -> Iterator[Session]:
-    """A fresh headless Firefox with a profile of its own; environment comes on top of ours."""
-    lines = (f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in FIREFOX_PREFERENCES.items())
+def firefox(
+    binary: str, profile: Path, environment: Mapping[str, str], more: Mapping[str, Any] | None = None
+) -> Iterator[Session]:
+    """A fresh headless Firefox with a profile of its own; environment comes on top of ours. more: preferences."""
+    wanted = {**FIREFOX_PREFERENCES, **(more or {})}
+    lines = (f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in wanted.items())
     (profile / "user.js").write_text("".join(lines))
     command = [binary, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
     with (

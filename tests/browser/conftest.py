@@ -13,22 +13,46 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 import pytest
 from browser import bidi, fakefront
 
 from load_tests.services import install
 
+BROWSERS = ["chromium", "firefox"]
 
-@pytest.fixture(scope="session", params=["chromium", "firefox"])
-def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[bidi.Session]:
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They play in real time, on a machine that may be busy: what fails is tried again, twice at most, and said."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+@contextmanager
+def launched(kind: str, folder: Path) -> Iterator[bidi.Session]:
     """A running browser."""
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "chromium":
+    if kind == "chromium":
         with bidi.chromium(find("chromium"), find("chromedriver", package="chromium-driver")) as session:
             yield session
     else:
-        with _sound_card(folder) as environment, bidi.firefox(find("firefox-esr"), folder, environment) as session:
+        with sound_card(folder) as environment, bidi.firefox(find("firefox-esr"), folder, environment) as session:
             yield session
+
+
+@pytest.fixture(scope="session", params=BROWSERS)
+def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[bidi.Session]:
+    """One of each kind per run."""
+    with launched(request.param, tmp_path_factory.mktemp(request.param)) as session:
+        yield session
+
+
+@pytest.fixture(params=BROWSERS)
+def fresh_page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[bidi.Page, frozenset[int]]]:
+    """A tab of a browser of its own, and the processes that were there before it."""
+    before = frozenset(process.pid for process in psutil.Process().children(recursive=True))
+    with launched(request.param, tmp_path) as session:
+        yield bidi.Page(session), before
 
 
 @pytest.fixture
@@ -60,7 +84,7 @@ def _missing(program: str, package: str) -> NoReturn:
 
 
 @contextmanager
-def _sound_card(folder: Path) -> Iterator[dict[str, str]]:
+def sound_card(folder: Path) -> Iterator[dict[str, str]]:
     """A silent sound server: without any device the audio clock of Firefox never starts (Chromium's does)."""
     program = find("pulseaudio")
     socket = folder / "pulse.socket"

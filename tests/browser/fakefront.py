@@ -1,18 +1,17 @@
-"""A front for the pages alone: the real web files, and a cast of tones that grows when the test says so."""
+"""A front for the pages alone: the real web files, and casts of tones."""
 
 from __future__ import annotations
 
 import asyncio
 import struct
 import threading
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import uvicorn
+from browser.fakecast import FakeCast
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -20,113 +19,13 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from contracts.codec import encode_chunk
-from contracts.records import Record
-
-RATE = 24_000
-TONE_SAMPLES = 28_800
-"""1.2 s per sentence."""
-FADE_SAMPLES = 480
-
 WEB = Path(__file__).parents[2] / "producer_api" / "web"
 HERE = Path(__file__).parent
 # As strict as a policy can be that lets the pages work: what breaks under it was inline or from elsewhere.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-
-def tone(index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The sound of unit `index`: a sine of its own pitch, faded at both ends."""
-    time = np.arange(TONE_SAMPLES) / RATE
-    ramp = np.minimum(1, np.arange(TONE_SAMPLES) / FADE_SAMPLES)
-    return np.asarray(0.3 * np.sin(2 * np.pi * pitch(index) * time) * ramp * ramp[::-1], dtype=np.float32)
-
-
-def pitch(index: int) -> float:
-    """Hz."""
-    return 400.0 + 150.0 * (index % 12)
-
-
-class FakeCast:
-    """A cast under the test's control. Methods may be called from the test's thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, units: int) -> None:
-        self.id = uuid.uuid4().hex[:22]
-        self.units = units
-        self.records: list[Record] = [Record(0, "meta", {"title": "A fake cast", "voice": "tone", "v": 1})]
-        self.requests: list[int] = []
-        """The offset of every follow connection."""
-        self.told: list[int | None] = []
-        """Every playhead the page has said, ms; None: paused."""
-        self.fetched: list[int] = []
-        """Seqs whose body was asked for by themselves."""
-        self.overlap = 0
-        """Records that a follower is sent again when it returns."""
-        self.position: int | None = 2
-        self.grown = asyncio.Event()
-        self.sockets: set[WebSocket] = set()
-        self._loop = loop
-
-    def speak(self, count: int = 1, text: str = "Sentence number {i} of this cast.") -> None:
-        """Commit this many more tones."""
-        for _ in range(count):
-            index = len(self.records) - 1
-            headers = {"i": index, "d": TONE_SAMPLES // 24, "t": text.format(i=index), "n": TONE_SAMPLES}
-            self._append("audio", headers, encode_chunk(tone(index)))
-
-    def skip(self, text: str) -> None:
-        """Commit a unit that failed."""
-        self._append("skip", {"i": len(self.records) - 1, "t": text, "reason": "the engine died"})
-
-    def spoil(self, seq: int) -> None:
-        """Replace the body of a record with noise."""
-        old = self.records[seq]
-        self.records[seq] = Record(old.seq, old.type, old.headers, bytes(range(256)))
-
-    def end(self, kind: str = "eos", **headers: object) -> None:
-        """Commit a terminal record."""
-        self._append(kind, headers)
-
-    def cut(self) -> None:
-        """Drop every connection without a goodbye."""
-
-        async def drop() -> None:
-            for socket in list(self.sockets):
-                await socket.close(1012)
-
-        asyncio.run_coroutine_threadsafe(drop(), self._loop).result()
-
-    def status(self) -> dict[str, object]:
-        """What GET /v1/casts/{id} says."""
-        made = sum(r.type in ("audio", "skip") for r in self.records)
-        last = {"eos": "done", "cancelled": "cancelled", "error": "failed"}.get(self.records[-1].type)
-        path = f"/v1/casts/{self.id}"
-        links = {
-            "page": f"/c/{self.id}",
-            "captions": f"{path}/captions.vtt",
-            "audio": {f: f"{path}/audio.{f}" for f in ("opus", "mp3", "wav", "flac")},
-        }
-        state = last or ("live" if made else "waiting")
-        waiting = {"position": self.position, "eta_ms": 40_000} if state == "waiting" else {"position": None}
-        return {
-            "id": self.id,
-            "state": state,
-            "units": self.units,
-            "watermark": made,
-            "xrt": 3.4,
-            "links": links,
-            **waiting,
-        }
-
-    def _append(self, kind: str, headers: dict[str, Any], body: bytes = b"") -> None:
-        self.records.append(Record(len(self.records), kind, headers, body))
-        self._loop.call_soon_threadsafe(self._ring)
-
-    def _ring(self) -> None:
-        self.grown.set()
-        self.grown = asyncio.Event()
 
 
 class FakeFront:
@@ -137,6 +36,10 @@ class FakeFront:
         self.posted: list[dict[str, Any]] = []
         self.problem: dict[str, Any] | None = None
         """When set, POST /v1/casts answers with it."""
+        self.document: dict[str, Any] = {}
+        """What POST /v1/texts answers; a problem if it has a status."""
+        self.texts: list[tuple[str, str, bytes]] = []
+        """What was sent there: name, type, body."""
         self.url = ""
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -155,6 +58,7 @@ class FakeFront:
             Route("/test/recorder.js", _page(HERE / "recorder.js")),
             Mount("/static", StaticFiles(directory=WEB)),
             Route("/v1/voices", self._voices),
+            Route("/v1/texts", self._text, methods=["POST"]),
             Route("/v1/casts", self._post, methods=["POST"]),
             Route("/v1/casts/{id}", self._status),
             Route("/v1/casts/{id}", self._cancel, methods=["DELETE"]),
@@ -170,14 +74,26 @@ class FakeFront:
             ("ff_siwis", "fr-FR", True),
             ("x", "de-DE", False),
         ]
-        voices = [{"id": i, "model": "m", "language": g, "gender": "female", "available": a} for i, g, a in names]
+        kept = {"model": "m", "gender": "female", "mixes": True}
+        voices = [{"id": i, "language": g, "available": a, **kept} for i, g, a in names]
         return JSONResponse({"voices": voices, "default": "af_heart"})
 
+    async def _text(self, request: Request) -> Response:
+        kind = request.headers["content-type"]
+        self.texts.append((request.query_params.get("name", ""), kind, await request.body()))
+        if status := self.document.get("status"):
+            return JSONResponse(self.document, status, media_type="application/problem+json")
+        return JSONResponse(self.document)
+
     async def _post(self, request: Request) -> Response:
-        self.posted.append(await request.json())
+        self.posted.append(wanted := await request.json())
         if self.problem is not None:
             return JSONResponse(self.problem, self.problem["status"], media_type="application/problem+json")
-        return JSONResponse(self.cast().status(), 201)
+        cast = self.cast()
+        if wanted["text"].startswith("Hello. This is how I sound"):
+            cast.speak(1)
+            cast.end()
+        return JSONResponse(cast.status(), 201)
 
     async def _status(self, request: Request) -> Response:
         cast = self.casts.get(request.path_params["id"])
@@ -223,10 +139,10 @@ async def _hear(socket: WebSocket, cast: FakeCast) -> None:
 async def _send_all(socket: WebSocket, cast: FakeCast, at: int) -> None:
     while not (at > 0 and cast.records[at - 1].terminal):
         grown = cast.grown
-        for record in cast.records[at:]:
+        for record in [] if socket in cast.dead else cast.records[at:]:
             await socket.send_bytes(struct.pack(">I", len(record.head)) + record.head + record.body)
             at += 1
-        if not cast.records[at - 1].terminal:
+        if socket in cast.dead or not cast.records[at - 1].terminal:
             await grown.wait()
     await socket.close(1000)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 from browser.bidi import Page
-from browser.fakefront import RATE, TONE_SAMPLES, FakeFront
-from browser.listening import CURRENT, PLAYER, RECORD, hear, open_cast, sentence, start
+from browser.fakecast import RATE, TONE_SAMPLES
+from browser.fakefront import FakeFront
+from browser.listening import CURRENT, PLAYER, RECORD, assert_same_sound, hear, open_cast, recorded, sentence, start
 
 from contracts.codec import decode_chunk
 
@@ -47,11 +45,11 @@ def test_every_sample_is_heard_once_and_in_its_place(page: Page, front: FakeFron
     cast.end()
     page.wait_for("window.castline.follower.over")
     page.wait_for(f"{PLAYER}.state === 'ended'")
-    recorded = np.frombuffer(base64.b64decode(page.evaluate("recorded()")), np.float32)
+    _, heard = recorded(page)
     expected = np.concatenate([decode_chunk(r.body) for r in cast.records if r.type == "audio"])
     assert rate == RATE
     assert cast.requests == [0, 3]
-    _assert_same_sound(recorded, expected)
+    assert_same_sound(heard, expected)
     assert page.complaints() == []
 
 
@@ -67,20 +65,8 @@ def test_a_seek_into_a_sentence_starts_there(page: Page, front: FakeFront) -> No
     page.evaluate(f"{PLAYER}.seek(0.5)")
     page.click("#play")
     page.wait_for(f"{PLAYER}.state === 'ended'")
-    recorded = np.frombuffer(base64.b64decode(page.evaluate("recorded()")), np.float32)
-    _assert_same_sound(recorded, decode_chunk(cast.records[1].body)[RATE // 2 :])
-
-
-def _assert_same_sound(recorded: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> None:
-    """Somewhere in the recording lies the expected sound without any shift, and nothing else."""
-    size = len(recorded) + len(expected)
-    spectrum = np.fft.rfft(recorded, size) * np.conj(np.fft.rfft(expected, size))
-    at = int(np.argmax(np.fft.irfft(spectrum, size)))
-    heard = recorded[at : at + len(expected)]
-    assert len(heard) == len(expected)
-    assert np.max(np.abs(heard - expected)) < 0.005  # a shift by one sample would be 0.03 and more
-    rest = np.concatenate([recorded[:at], recorded[at + len(expected) :]])
-    assert np.max(np.abs(rest), initial=0) < 0.01
+    _, heard = recorded(page)
+    assert_same_sound(heard, decode_chunk(cast.records[1].body)[RATE // 2 :])
 
 
 def test_a_click_on_a_sentence_seeks(page: Page, front: FakeFront) -> None:

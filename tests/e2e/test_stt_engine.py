@@ -54,7 +54,7 @@ def loaded(model: str) -> TranscriptRenderer:
 def options(folder: Path, **changes: Any) -> dict[str, Any]:
     return {
         "engine": "faster-whisper", "model_dir": str(folder), "device": "cpu", "compute_type": "", "slots": 1,
-        "threads": 1, "beam": 5, "max_s": 3_600.0, **changes,
+        "threads": 1, "beam": 5, "max_s": 3_600.0, "turn_model": "", "tone": "", **changes,
     }  # fmt: skip
 
 

@@ -42,6 +42,17 @@ def test_cues_follow_each_other_and_carry_the_index() -> None:
     ]
 
 
+def test_words_have_their_times() -> None:
+    times = [("Tom", 0), ("Jerry", 300), ("then", 300), ("x" * 60, 500), ("again", 700), ("late", 1200)]
+    text = f"Tom & Jerry, then {'x' * 60} again, late."
+    record = audio(0, text)
+    words = [{"w": word, "s": start, "e": start + 100} for word, start in times]
+    spoken = Record(1, "audio", {**record.headers, "words": words}, b"OggS")
+    lines = cues([audio(0, "One."), spoken])[1][3].split("\n")
+    assert lines[0] == "Tom &amp; <00:00:01.300>Jerry, then"
+    assert lines[-1].endswith("x <00:00:01.700>again, late.")
+
+
 def test_a_log_without_units_is_a_valid_file() -> None:
     assert "".join(webvtt([META])) == "WEBVTT\n"
 

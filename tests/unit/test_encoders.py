@@ -10,31 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streams import DELAYS, decode, heard, similarity, speechlike
 
 from contracts.errors import BadInput
-from producer_api.audio.encoders import AUDIO_FORMATS, CONTENT_TYPES, AudioFormat, Encoder, make_encoder
+from producer_api.audio.encoders import AUDIO_FORMATS, CONTENT_TYPES, AudioFormat, Encoder, make_encoder, stream_bytes
 from producer_api.audio.libav import RATE, Samples, to_s16
 from producer_api.audio.ogg import OggPages, checksum, page_groups
-
-Floats = npt.NDArray[np.float64]
-CONTAINERS: dict[str, str] = {"opus": "ogg", "mp3": "mp3", "wav": "wav", "flac": "flac"}
-MP3_ENCODER_DELAY = 1_105
-"""Samples before the first one at 24 kHz: LAME's 576 and the decoder's 529."""
-
-
-def speechlike(samples: int, seed: int = 1) -> Samples:
-    """A gliding harmonic sound under slow gain changes: no two places are alike, so a shift can not hide."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(samples) / RATE
-    pitch = 110 + 60 * np.sin(2 * np.pi * 0.7 * time + rng.uniform(0, 6))
-    phase = 2 * np.pi * np.cumsum(pitch) / RATE
-    voiced = sum(np.sin(k * phase) / k for k in range(1, 12))
-    gain = 0.15 + 0.1 * np.sin(2 * np.pi * 2.3 * time)
-    return np.asarray(voiced * gain + rng.normal(0, 0.003, samples), dtype=np.float32)
 
 
 def split(samples: Samples, sizes: Sequence[int]) -> list[Samples]:
@@ -46,31 +30,6 @@ def encode(fmt: AudioFormat, chunks: Sequence[Samples], total_samples: int | Non
     """A whole stream."""
     encoder = make_encoder(fmt, total_samples)
     return b"".join([encoder.start(), *map(encoder.feed, chunks), encoder.finish()])
-
-
-def decode(fmt: AudioFormat, stream: bytes) -> Floats:
-    """What libav hears, as float64 at the stream's own rate (opus always decodes at 48 kHz)."""
-    if fmt == "pcm":
-        return np.frombuffer(stream, "<i2") / 32_768
-    with av.open(io.BytesIO(stream), "r", format=CONTAINERS[fmt]) as container:
-        planes = [_mono(frame) for frame in container.decode(audio=0)]
-    return np.concatenate(planes) if planes else np.empty(0)
-
-
-def _mono(frame: av.AudioFrame) -> Floats:
-    plane: Floats = frame.to_ndarray()[0].astype(np.float64)
-    return plane / {"s16": 2**15, "s16p": 2**15, "s32": 2**31}.get(frame.format.name, 1)
-
-
-def heard(fmt: AudioFormat, stream: bytes) -> Floats:
-    """Decoded, at 24 kHz: every second sample of opus's 48 kHz lies on a sample of the source."""
-    audio = decode(fmt, stream)
-    return audio[::2] if fmt == "opus" else audio
-
-
-def similarity(left: Floats, right: npt.NDArray[np.floating]) -> float:
-    """Correlation of two equally long signals."""
-    return float(np.dot(left, right) / np.sqrt(np.dot(left, left) * np.dot(right, right)))
 
 
 @pytest.mark.parametrize("fmt", ["wav", "flac", "pcm"])
@@ -94,14 +53,15 @@ def test_opus_keeps_the_place_of_every_sample() -> None:
     assert shifted[0] > 0.99
 
 
-def test_mp3_has_its_delay_once() -> None:
+@pytest.mark.parametrize(("fmt", "frame"), [("mp3", 576), ("aac", 1_024)])
+def test_a_delay_comes_once(fmt: AudioFormat, frame: int) -> None:
     source = speechlike(120_000)
     chunks = split(source, [24_000] * 4)
-    audio = decode("mp3", encode("mp3", chunks))
-    assert len(audio) - len(source) < 3 * 576  # delay and padding of one encoder, not of five
+    audio = decode(fmt, encode(fmt, chunks))
+    assert len(audio) - len(source) < 3 * frame  # delay and padding of one encoder, not of five
     start = 0
     for chunk in chunks:
-        at = MP3_ENCODER_DELAY + start
+        at = DELAYS[fmt] + start
         assert similarity(audio[at : at + len(chunk)], chunk) > 0.99
         start += len(chunk)
 
@@ -112,7 +72,7 @@ def test_seams_add_neither_silence_nor_clicks(fmt: AudioFormat) -> None:
     seams = [17_000, 40_000, 71_234]
     pieces = split(source, np.diff([0, *seams]).tolist())
     audio = heard(fmt, encode(fmt, pieces))
-    delay = MP3_ENCODER_DELAY if fmt == "mp3" else 0
+    delay = DELAYS.get(fmt, 0)
     error = audio[delay : delay + len(source)] - source
     usual = np.sqrt(np.mean(error[2_400:-2_400] ** 2))
     for seam in seams:
@@ -148,7 +108,7 @@ def test_a_follower_hears_every_feed_at_once(fmt: AudioFormat) -> None:
 
 @pytest.mark.parametrize("fmt", AUDIO_FORMATS)
 def test_a_cast_without_audio_is_a_valid_stream(fmt: AudioFormat) -> None:
-    if fmt in ("mp3", "pcm"):
+    if fmt in ("mp3", "aac", "pcm"):
         assert encode(fmt, []) == b""
     else:
         assert len(decode(fmt, encode(fmt, []))) == 0
@@ -297,3 +257,14 @@ def test_page_groups_keep_order_and_fit(packets: list[bytes], per_page: int) -> 
 def test_a_page_that_can_not_hold_its_packets_is_an_error() -> None:
     with pytest.raises(ValueError, match="256 segments"):
         OggPages().page([bytes(255 * 255)], 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 3_000), st.integers(1, 40))
+def test_the_length_of_a_stream_is_known_before_it_is_made(rest: int, frames: int) -> None:
+    """RSS names it, and HEAD; around every edge of a frame, and away from them."""
+    for samples in (rest, 576 * frames - 1, 576 * frames, 576 * frames + 1):
+        chunks = [speechlike(samples)] if samples else []
+        for fmt in ("mp3", "wav", "pcm"):
+            assert stream_bytes(fmt, samples) == len(encode(fmt, chunks)), (fmt, samples)
+    assert [stream_bytes(fmt, rest) for fmt in ("opus", "flac")] == [None, None]

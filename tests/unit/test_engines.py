@@ -29,7 +29,7 @@ from workers.tts.engines.kokoro_lean import LOUDNESS, halves, plan, second_input
 from workers.tts.engines.kokoro_voices import MAX_TOKENS, STYLE, VoiceFolder, split_phonemes
 from workers.tts.engines.tone import SECONDS_PER_CHARACTER, Tone, tone_frequency
 from workers.tts.render import SpeechRenderer, build
-from workers.tts.speech import SAMPLE_RATE, Samples
+from workers.tts.speech import SAMPLE_RATE, Samples, Speech, Word
 
 NEVER = threading.Event()
 RECIPE = {"voice": "tone", "language": "en-US", "speed": 1.0}
@@ -48,6 +48,7 @@ class Scripted:
 
     name = "scripted"
     model = "tone"
+    remote = False
 
     def __init__(self, samples: NDArray[np.float32], voices: tuple[str, ...] = ("tone",)) -> None:
         self._samples = samples
@@ -62,8 +63,8 @@ class Scripted:
     def voices(self) -> tuple[str, ...]:
         return self._voices
 
-    def speak(self, text: str, **_: Any) -> Samples:
-        return self._samples
+    def speak(self, text: str, **_: Any) -> Speech:
+        return Speech(self._samples)
 
 
 # --- the table ---
@@ -80,7 +81,7 @@ def test_engines_by_name(name: str) -> None:
 
 
 def test_unknown_engine_names_the_known_ones() -> None:
-    with pytest.raises(Misconfigured, match=r"kokoro-onnx, kokoro, espeak, tone"):
+    with pytest.raises(Misconfigured, match=r"kokoro-onnx, kokoro, elevenlabs, espeak, tone"):
         make_engine("festival", {})
 
 
@@ -96,7 +97,7 @@ def test_no_engine_is_imported_before_it_is_asked_for(monkeypatch: pytest.Monkey
 
 
 def say(engine: Any, text: str, voice: str, *, speed: float = 1.0, stop: threading.Event = NEVER) -> Samples:
-    samples: Samples = engine.speak(text, voice=voice, language="en-US", speed=speed, quick=False, stop=stop)
+    samples: Samples = engine.speak(text, voice=voice, language="en-US", speed=speed, quick=False, stop=stop).samples
     return samples
 
 
@@ -108,6 +109,34 @@ def test_tone_is_its_text() -> None:
     assert np.array_equal(samples, say(Tone(), "Hello there ", "tone"))
     assert tone_frequency("Hello there") != tone_frequency("Hello there!")
     assert say(Tone(), "Hello there", "tone", speed=2.0).size == samples.size // 2
+
+
+@pytest.mark.parametrize(("name", "voice"), [("tone", "tone"), ("espeak", "espeak-en-us")])
+def test_words_and_pauses_are_in_the_record(name: str, voice: str) -> None:
+    renderer = build(options(name))
+    renderer.load()
+    text = "[pause:400ms]It cost $5, my [friend](/fɹˈɛnd/)! [pause:1s] Did it?"
+    headers = renderer.render(request(text, voice=voice), NEVER).headers
+    assert headers["t"] == "It cost $5, my friend! Did it?"
+    found = headers["words"]
+    assert [w["w"] for w in found][-2:] == ["Did", "it"]
+    assert [w["w"] for w in found][:2] == ["It", "cost"]
+    at = 0
+    for word in found:
+        at = headers["t"].index(word["w"], at) + len(word["w"])
+    assert 400 <= found[0]["s"] <= 600
+    assert (
+        found[-2]["s"] - next(w for w in found if w["w"] == "friend")["e"] >= 900
+    )  # the last one decays into the pause
+    edges = [edge for w in found for edge in (w["s"], w["e"])]
+    assert edges == sorted(edges)
+    assert edges[-1] <= headers["d"]
+
+
+def test_pauses_of_a_unit_are_bounded() -> None:
+    renderer = build(options("tone"))
+    output = renderer.render(request("a [pause:9s] b [pause:9s] c [pause:99s] d"), NEVER)
+    assert 10_000 <= output.duration_ms <= 11_000
 
 
 def test_tone_takes_its_time_and_can_be_stopped() -> None:
@@ -380,11 +409,15 @@ class FakeModel:
     def eval(self) -> FakeModel:
         return self
 
-    def __call__(self, spelled: str, style: FakeTensor, speed: float) -> FakeTensor:
+    def __call__(self, spelled: str, style: FakeTensor, speed: float, *, return_output: bool) -> SimpleNamespace:
+        assert return_output
         self.heard.append((spelled, style.array.shape, speed))
         if speed > 3:
             raise RuntimeError("CUDA out of memory")
-        return FakeTensor(np.full(2_400, 0.2, np.float32))
+        frames = np.ones(len(spelled) + 2, np.float32)
+        return SimpleNamespace(
+            audio=FakeTensor(np.full(600 * frames.size, 0.2, np.float32)), pred_dur=FakeTensor(frames)
+        )
 
 
 @pytest.fixture
@@ -410,7 +443,9 @@ def torch_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_torch_engine_speaks_through_the_package(torch_engine: Any) -> None:
     assert torch_engine.devices() == ("cuda", "cpu")
     assert torch_engine.voices() == ("af_heart",)
-    assert say(torch_engine, "Hello world!", "af_heart").size == 2_400
+    speech = torch_engine.speak("Hello world!", voice="af_heart", language="en-US", speed=1.0, quick=False, stop=NEVER)
+    assert speech.samples.size == 600 * (len("həlˈO wˈɜɹld!") + 2)
+    assert speech.words == (Word("Hello", 600, 3_600), Word("world", 4_200, 7_800))
     spelled, style, speed = torch_engine._model.heard[0]
     assert (spelled, style, speed) == ("həlˈO wˈɜɹld!", (1, STYLE), 1.0)
     assert torch_engine._model.paths[0].endswith("config.json")

@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
-from contracts.errors import CastlineError, UnknownLog
+from contracts.errors import CastlineError, ClientLeft, UnknownLog
 from producer_api.follow import live
-from producer_api.follow.live import LiveResponse, started
+from producer_api.follow.live import LiveResponse, begun, started
 
 
 class Client:
@@ -32,6 +33,10 @@ class Client:
             await asyncio.Event().wait()
         self.sent.append(message)
         self.got.set()
+
+    @property
+    def request(self) -> Request:
+        return Request({"type": "http"}, self.receive)
 
     @property
     def body(self) -> bytes:
@@ -119,3 +124,38 @@ async def test_an_error_before_the_first_piece_can_still_be_a_problem() -> None:
     pieces = Pieces(b"one", b"two")
     assert [p async for p in await started(pieces())] == [b"one", b"two"]
     assert pieces.closed
+
+
+async def test_who_leaves_before_the_first_piece_ends_the_work() -> None:
+    client, pieces = Client(), Pieces(None)
+    client.left.set()
+    with pytest.raises(ClientLeft):
+        await begun(client.request, pieces())
+    assert pieces.closed
+
+
+async def test_an_error_after_the_first_piece_is_an_event_or_cuts() -> None:
+    client = Client()
+    with pytest.raises(UnknownLog):
+        await begun(client.request, Pieces(UnknownLog("x"))(), 5, said)
+    late = await begun(client.request, Pieces(b"one", UnknownLog("x"))(), 5, said)
+    assert [piece async for piece in late] == [b"one", b"UnknownLog"]
+    late = await begun(client.request, Pieces(b"one", UnknownLog("x"))())
+    assert await anext(late) == b"one"
+    with pytest.raises(UnknownLog):
+        await anext(late)
+
+
+async def test_events_begin_in_time_whatever_comes() -> None:
+    waiting = await begun(Client().request, Pieces(None)(), 0.01, said)
+    assert await anext(waiting) == b": ping\n\n"
+    await waiting.aclose()
+
+
+async def test_a_stream_may_hold_nothing() -> None:
+    assert [piece async for piece in await started(Pieces()())] == [b""]
+    assert [piece async for piece in await begun(Client().request, Pieces()())] == [b""]
+
+
+def said(exc: CastlineError) -> bytes:
+    return type(exc).__name__.encode()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sounds import recordings, sine
 
 from workers.stt.codec import MalformedPiece, decode_piece, encode_piece
-from workers.stt.cut import APART, BLIP, FIRST, FRAME_MS, LONGEST, PADDING, PAUSE, Piece, cut
+from workers.stt.cut import APART, BLIP, FIRST, FRAME_MS, LONGEST, PADDING, PAUSE, TAIL, Piece, cut, without_rest
 from workers.stt.decode import decode
 from workers.stt.engines.echo import Loudness
 from workers.stt.hearing import FRAME, PER_MS, Samples
@@ -218,3 +218,15 @@ def test_a_piece_keeps_its_length(size: int) -> None:
 def test_what_is_no_piece(data: bytes) -> None:
     with pytest.raises(MalformedPiece):
         decode_piece(data)
+
+
+def test_the_rest_behind_speech_is_left_out() -> None:
+    def loud(frames: Samples) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = (np.abs(frames).max(axis=1) > 0.1).astype(np.float32)
+        return found
+
+    said, rest = np.full(10 * FRAME, 0.5, np.float32), np.zeros(20 * FRAME + 7, np.float32)
+    assert without_rest(np.concatenate([said, rest]), loud).size == (10 + TAIL) * FRAME
+    assert without_rest(np.concatenate([rest, said]), loud).size == 30 * FRAME + 7
+    assert without_rest(rest, loud).size == rest.size
+    assert without_rest(rest[:0], loud).size == 0

@@ -23,7 +23,7 @@ from workers.stt.render import Cutting, TranscriptRenderer, build
 from workers.stt.settings import HearingSettings
 
 NEVER = threading.Event()
-ECHO = {"engine": "echo", "slots": 2, "max_s": 3_600.0, "echo_xrt": None, "echo_poison": ""}
+ECHO = {"engine": "echo", "slots": 2, "max_s": 3_600.0, "tone": "", "echo_xrt": None, "echo_poison": ""}
 UNIT = json.dumps({"start": 5_000, "end": 7_000, "language": "fr"})
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from workers.tts.speech import SAMPLE_RATE
+from workers.tts.speech import SAMPLE_RATE, Speech, Word
 from workers.tts.trim import (
     CLAUSE_PAUSE_S,
     LEAD_IN_S,
@@ -16,8 +16,8 @@ from workers.tts.trim import (
     SENTENCE_PAUSE_S,
     WORD_PAUSE_S,
     pause_after,
-    trim,
 )
+from workers.tts.trim import trim as trim_speech
 
 
 def tone(seconds: float, level: float = 0.3) -> NDArray[np.float32]:
@@ -30,6 +30,11 @@ def quiet(seconds: float) -> NDArray[np.float32]:
     """Model silence: noise 70 dB below the tone."""
     rng = np.random.default_rng(1)
     return rng.normal(0, 1e-4, round(seconds * SAMPLE_RATE)).astype(np.float32)
+
+
+def trim(samples: NDArray[np.float32], pause_s: float) -> NDArray[np.float32]:
+    """Speech without words."""
+    return trim_speech(Speech(samples), pause_s).samples
 
 
 @pytest.mark.parametrize(
@@ -98,6 +103,17 @@ def test_the_input_is_not_changed() -> None:
     before = samples.copy()
     trim(samples, 0.1)
     assert np.array_equal(samples, before)
+
+
+def test_words_stay_where_they_are_heard() -> None:
+    lead, sound = 7_200, 12_000
+    samples = np.concatenate([quiet(0.3), tone(0.5), quiet(0.3)])
+    words = (Word("one", lead - 600, lead + 6_000), Word("two", lead + 6_000, samples.size))
+    made = trim_speech(Speech(samples, words), 0.1)
+    cut = lead - round(LEAD_IN_S * SAMPLE_RATE)
+    assert made.words[0].start == pytest.approx(lead - 600 - cut, abs=130)
+    assert made.words[1].start == pytest.approx(lead + 6_000 - cut, abs=130)
+    assert sound < made.words[1].end <= made.samples.size
 
 
 @settings(max_examples=80, deadline=None)

@@ -33,6 +33,8 @@ FIRST = 250
 """Frames of the first piece: 8 s."""
 APART = 94
 """Frames: speech on both sides of a longer pause, 3 s, is not joined. Whisper makes words up in long silence."""
+TAIL = 4
+"""Frames behind the end of speech, 128 ms, that belong to how it ends."""
 _QUIET = 5
 """Frames a cut without pause looks at together."""
 
@@ -179,6 +181,13 @@ def speaks(samples: Samples, activity: Activity) -> bool:
     """Whether there is more than a click of speech in it."""
     frames = np.pad(samples, (0, -samples.size % FRAME)).reshape(-1, FRAME)
     return bool(np.count_nonzero(activity(frames) >= SPEECH_FROM) >= BLIP)
+
+
+def without_rest(samples: Samples, activity: Activity) -> Samples:
+    """Up to TAIL frames behind its last speech; all of it where nobody speaks."""
+    frames = np.pad(samples, (0, -samples.size % FRAME)).reshape(-1, FRAME)
+    speech = np.flatnonzero(activity(frames) >= SPEECH_FROM)
+    return samples[: (int(speech[-1]) + 1 + TAIL) * FRAME] if speech.size else samples
 
 
 def _observed(blocks: Iterable[Samples], activity: Activity) -> Iterator[tuple[list[Samples], NDArray[np.float32]]]:

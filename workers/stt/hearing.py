@@ -107,6 +107,10 @@ class HearingEngine(Protocol):
         """A voice detector for one file."""
         ...
 
+    def turn(self, samples: Samples) -> float | None:
+        """Probability that who speaks has finished with the last sample, 0 to 1; None: it has no model for that."""
+        ...
+
     def detect_language(self, samples: Samples) -> tuple[str, float]:
         """(ISO 639-1, probability) of at most 30 s of speech."""
         ...

@@ -22,6 +22,7 @@ from workers.stt.cut import cut, speaks
 from workers.stt.decode import decode
 from workers.stt.engines import make_engine
 from workers.stt.hearing import PER_MS, Heard, HearingEngine, HearOptions, Samples, Segment, Task, Word
+from workers.stt.tone import ToneEar, make_tone
 
 logger = logging.getLogger(__name__)
 
@@ -33,20 +34,28 @@ TRIES = 3
 
 def build(options: Mapping[str, Any]) -> TranscriptRenderer:
     """What an engine process starts from. options: HearingSettings.options(). Raises Misconfigured."""
-    return TranscriptRenderer(make_engine(options["engine"], options), options["slots"], options["max_s"])
+    return TranscriptRenderer(
+        make_engine(options["engine"], options), options["slots"], options["max_s"], make_tone(options["tone"])
+    )
 
 
 class TranscriptRenderer:
-    """workers.engine.Engine around a HearingEngine. slots: pieces at once; max_s: longest audio that is cut."""
+    """workers.engine.Engine around a HearingEngine.
 
-    def __init__(self, engine: HearingEngine, slots: int, max_s: float) -> None:
+    slots: pieces at once; max_s: longest audio that is cut; tone: what hears the tone of voice, None: nothing does.
+    """
+
+    def __init__(self, engine: HearingEngine, slots: int, max_s: float, tone: ToneEar | None = None) -> None:
         self._engine = engine
         self._slots = slots
         self._max_s = max_s
+        self._tone = tone
 
     def load(self) -> EngineInfo:
         """Load the engine, warm it up, measure it. Raises ModelMissing, Misconfigured."""
         self._engine.load()
+        if self._tone is not None:
+            self._tone.load()
         xrt = self._engine.probe()
         asked, active = self._engine.devices()
         logger.info(
@@ -73,7 +82,8 @@ class TranscriptRenderer:
         request.text: a PieceOrder; body: as cut made it, or as it was spoken; recipe: language (or None: as the piece
         says), task, prompt, hotwords, temperature, words. Headers: `i`, `start`, `end` (ms in the file), `t`,
         `language`, `segments` (start, end, t, avg_logprob, no_speech_prob, compression_ratio, temperature), `words`
-        where wanted (start, end, t with the space before it, p), `g` (ms of engine time), `engine`.
+        where wanted (start, end, t with the space before it, p), `turn` where it is asked for, somebody speaks and the
+        engine can tell, `tone` (label, score) where it is sure of it, `g` (ms of engine time), `engine`.
         Raises UnitFailed, EngineStopped.
         """
         started = time.perf_counter()
@@ -95,9 +105,19 @@ class TranscriptRenderer:
         headers = {
             "i": request.index, "start": piece.start, "end": piece.end, "language": heard.language,
             **_in_file(heard, piece.start, piece.end, words=options.words),
+            **(self._manner(samples, piece, fast=fast) if heard.text else {}),
             "g": max(1, round(1_000 * (time.perf_counter() - started))), "engine": self._engine.name,
         }  # fmt: skip
         return Output("segment", headers, duration_ms=piece.end - piece.start, gen_ms=headers["g"])
+
+    def _manner(self, samples: Samples, piece: PieceOrder, *, fast: bool) -> dict[str, Any]:
+        """`turn` and `tone`, as far as they are wanted and known."""
+        found: dict[str, Any] = {}
+        if piece.spoken is not None and piece.spoken.turn and (turn := self._engine.turn(samples)) is not None:
+            found["turn"] = round(turn, 3)
+        if self._tone is not None and not fast and (tone := self._tone.hear(samples)) is not None:
+            found["tone"] = {"label": tone[0], "score": round(tone[1], 3)}
+        return found
 
     def _hear(self, samples: Samples, options: HearOptions, stop: threading.Event, *, sure: bool) -> Heard:
         """sure: somebody speaks in it. The front takes noise for speech rather than miss a word; Whisper would, too."""

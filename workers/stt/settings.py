@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -13,6 +14,8 @@ from workers.models.store import ModelStore
 
 DEFAULT_MODELS = ("whisper-base", "whisper-tiny.en")
 """The first one that is here."""
+TURN_MODEL = Path("smart-turn", "smart-turn-v3.2-cpu.onnx")
+"""In the model directory; without it nobody is told whether a speaker has finished."""
 
 
 class HearingSettings(BaseSettings):
@@ -34,6 +37,8 @@ class HearingSettings(BaseSettings):
     """Cores of one piece."""
     beam: int = Field(default=5, ge=1, le=50)
     """Width of the search."""
+    tone: str = ""
+    """What hears the tone of voice: prosody, the path of an ONNX file with its labels beside it, or empty: nothing."""
     max_s: float = Field(default=86_400.0, gt=0)
     """Longest audio that is taken, seconds."""
     echo_xrt: float = Field(default=float("inf"), gt=0)
@@ -48,11 +53,13 @@ class HearingSettings(BaseSettings):
         return {
             "engine": self.engine,
             "model_dir": str(directory / model),
+            "turn_model": str(directory / TURN_MODEL),
             "device": self.device,
             "compute_type": self.compute_type,
             "slots": self.slots or max(1, (os.cpu_count() or 1) // self.threads),
             "threads": self.threads,
             "beam": self.beam,
+            "tone": self.tone,
             "max_s": self.max_s,
             "echo_xrt": None if self.echo_xrt == float("inf") else self.echo_xrt,
             "echo_poison": self.echo_poison,

@@ -10,7 +10,8 @@ from workers.renderer import EngineRenderer
 from workers.settings import WorkerSettings
 from workers.tts.settings import SpeechSettings
 
-MODEL_OF_ENGINE = {"kokoro-onnx": "kokoro", "kokoro": "kokoro", "espeak": "espeak", "tone": "tone"}
+MODEL_OF_ENGINE = {"kokoro-onnx": "kokoro"}
+"""Where it is not called as its engine."""
 
 
 def main() -> None:

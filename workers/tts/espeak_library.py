@@ -10,7 +10,7 @@ import ctypes
 import functools
 import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,18 @@ _SLOWEST, _FASTEST = 80, 450
 _BUFFER_MS = 60
 """How much it speaks between two questions whether to stop."""
 
-_SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_NO_MORE_EVENTS, _WORD_EVENT = 0, 1
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int), ("identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p), ("id", ctypes.c_char * 8),
+    )  # fmt: skip
+
+
+_SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class EspeakLibrary:
@@ -66,7 +77,7 @@ class EspeakLibrary:
             raise EngineError(f"eSpeak NG does not start with the data in {data_path} (it answers {rate})")
         # It keeps the pointer; so must we.
         self._callback = _SynthCallback(self._on_samples)
-        self._sink: Callable[[NDArray[np.int16]], bool] | None = None
+        self._sink: Callable[[NDArray[np.int16], Iterable[tuple[int, int, int]]], bool] | None = None
         library.espeak_SetSynthCallback(self._callback)
 
     def phonemes(self, text: str, language: str) -> str:
@@ -85,15 +96,20 @@ class EspeakLibrary:
                 clauses.append((clause or b"").decode())
         return " ".join(clause.strip() for clause in clauses if clause.strip())
 
-    def speak(self, text: str, language: str, speed: float, stop: threading.Event) -> NDArray[np.int16]:
-        """Formant speech at ESPEAK_RATE, shape (n,); what there is so far once `stop` is set. Raises UnitFailed.
+    def speak(
+        self, text: str, language: str, speed: float, stop: threading.Event
+    ) -> tuple[NDArray[np.int16], list[tuple[int, int, int]]]:
+        """Formant speech at ESPEAK_RATE, shape (n,), what there is so far once `stop` is set; and its words.
 
         speed: 1 is 175 words a minute; the library takes 0.46 to 2.57, what lies outside is brought to that.
+        Words: where in the text they begin and end, and when they begin, ms. Raises UnitFailed.
         """
         parts: list[NDArray[np.int16]] = []
+        words: list[tuple[int, int, int]] = []
 
-        def sink(samples: NDArray[np.int16]) -> bool:
+        def sink(samples: NDArray[np.int16], begun: Iterable[tuple[int, int, int]]) -> bool:
             parts.append(samples)
+            words.extend(begun)
             return stop.is_set()
 
         data = text.replace("\0", " ").encode()
@@ -108,13 +124,14 @@ class EspeakLibrary:
                 self._sink = None
         if code != 0:
             raise UnitFailed(f"eSpeak NG answers {code}")
-        return np.concatenate(parts) if parts else np.empty(0, np.int16)
+        return np.concatenate(parts) if parts else np.empty(0, np.int16), words
 
-    def _on_samples(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
+    def _on_samples(self, samples: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[_Event]) -> int:
         """Called by the library in the thread that speaks; 1 tells it to stop."""
-        if self._sink is None or count <= 0:  # the last call has no samples
+        if self._sink is None:
             return 0
-        return int(self._sink(np.ctypeslib.as_array(samples, (count,)).copy()))
+        heard = np.ctypeslib.as_array(samples, (count,)).copy() if count > 0 else np.empty(0, np.int16)
+        return int(self._sink(heard, _words(events)))
 
     def _speak_as(self, language: str) -> None:
         name = ESPEAK_VOICES.get(language)
@@ -124,6 +141,15 @@ class EspeakLibrary:
             if self._lib.espeak_SetVoiceByName(name.encode()) != 0:
                 raise UnitFailed(f"eSpeak NG has no voice {name!r}")
             self._voice = name
+
+
+def _words(events: ctypes._Pointer[_Event]) -> Iterator[tuple[int, int, int]]:
+    """(begin, end, ms) of the words among events; text positions count from 1."""
+    at = 0
+    while (event := events[at]).type != _NO_MORE_EVENTS:
+        if event.type == _WORD_EVENT:
+            yield event.text_position - 1, event.text_position - 1 + event.length, event.audio_position
+        at += 1
 
 
 _loading = threading.Lock()

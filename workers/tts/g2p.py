@@ -7,9 +7,13 @@ the dot of "3.14" or "Mr."), the pieces are spoken, and the marks are put back i
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from contracts.errors import UnitFailed
+from contracts.text.markup import Spoken, parse, shown
 from workers.tts.espeak_library import TIE, espeak
+from workers.tts.words import Sounding, Spelling, align, count_sounds, shares, shown_words
 
 KOKORO_LANGUAGES = ("en-US", "en-GB", "es-ES", "fr-FR", "hi-IN", "it-IT", "pt-BR")
 """Languages of its voices that eSpeak can transcribe for it; Japanese and Chinese need other tools."""
@@ -48,34 +52,85 @@ _ENGLISH = {
 }  # fmt: skip
 _AMERICAN = {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɪə": "iə", "ː": "", "ɾ": "T"}
 _BRITISH = {"iə": "ɪə"}
+_WRITTEN = {
+    "͡": "", "͜": "", ".": "", "|": "", "‿": "", "’": "ˈ", "'": "ˈ", "g": "ɡ", "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O",
+    "əʊ": "Q", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ", "ɚ": "əɹ", "ɝ": "ɜɹ", "ɫ": "l",
+}  # fmt: skip
+"""Of IPA in dictionaries; what is left is Kokoro's already, or has no sound there."""
+_HIDDEN = 0xE000
+_MOST_HIDDEN = 0x1000
+_STAND_IN = re.compile(f"([{chr(_HIDDEN)}-{chr(_HIDDEN + _MOST_HIDDEN - 1)}])")
+"""A private character for a word whose sounds are given; there are none in a normal text."""
 _SYLLABIC = re.compile("(\\S)\u0329")
 _LANGUAGE_SWITCH = re.compile(r"\([a-z^]+(?:-[a-z^]+)*\)")
 """eSpeak reads a foreign word in its own language and says so."""
 
 
 def phonemes(text: str, language: str) -> str:
-    """Kokoro's spelling of a text; "" when it holds nothing that is spoken.
+    """Kokoro's spelling of a text, see spell."""
+    return spell(text, language).phonemes
+
+
+def spell(text: str, language: str) -> Spelling:
+    """Kokoro's spelling of a text and which sounds are which words; "" when it holds nothing that is spoken.
 
     language: BCP 47. Raises UnitFailed for one that is not in KOKORO_LANGUAGES, ModelMissing without eSpeak NG.
     """
     if language not in KOKORO_LANGUAGES:
         raise UnitFailed(f"Kokoro can not be given {language} here; known: {', '.join(KOKORO_LANGUAGES)}")
-    text = _MARKUP.sub(" ", text)
+    seen, given = _hide_sounds(text, language)
+    seen = _MARKUP.sub(" ", seen)
     if language.startswith("en"):
-        text = _read_years(_read_signs(_read_money(text)))
+        seen = _read_years(_read_signs(_read_money(seen)))
+    seen = re.sub(r"\s+", " ", seen.strip())
     pieces: list[str] = []
-    spoken = False
-    end = 0
-    text = re.sub(r"\s+", " ", text.strip())
-    for start, stop in _marks(text):
-        said = _say(text[end:start], language)
-        spoken = spoken or bool(said.strip())
-        pieces += [said, _spell_mark(text, start, stop)]
+    words: list[Sounding] = []
+    end = count = 0
+    for start, stop in [*_marks(seen), (len(seen), len(seen))]:
+        piece = seen[end:start]
+        said = _say(piece, language, given)
+        words += _words(piece, said, count, language, given)
+        count += count_sounds(said)
+        pieces += [said, _spell_mark(seen, start, stop) if start < stop else ""]
         end = stop
-    said = _say(text[end:], language)
-    if not (spoken or said.strip()):
-        return ""
-    return _tidy("".join([*pieces, said]))
+    if not count:
+        return Spelling("")
+    return Spelling(_tidy("".join(pieces)), tuple(align(shown_words(shown(text)), words)))
+
+
+def _hide_sounds(text: str, language: str) -> tuple[str, Sequence[str]]:
+    """The text with one private character for each word whose sounds are given; and these sounds."""
+    seen = ""
+    given: list[str] = []
+    for part, original in parse(text):
+        if isinstance(part, Spoken) and part.sounds and len(given) < _MOST_HIDDEN:
+            seen += chr(_HIDDEN + len(given))
+            given.append(_from_ipa(part.sounds, language))
+        else:
+            seen += _STAND_IN.sub(" ", part.text if isinstance(part, Spoken) else original)
+    return seen, given
+
+
+def _from_ipa(ipa: str, language: str) -> str:
+    """Sounds as people and dictionaries write them, in Kokoro's letters; its own are understood, too."""
+    for theirs, ours in _WRITTEN.items():
+        ipa = ipa.replace(theirs, ours)
+    if language.startswith("en"):
+        ipa = ipa.replace("r", "ɹ")
+    return _SYLLABIC.sub(r"ᵊ\1", " ".join(ipa.split()))
+
+
+def _words(piece: str, said: str, count: int, language: str, given: Sequence[str]) -> Iterator[Sounding]:
+    """The words between two marks; sounds are counted from `count`. eSpeak runs some together, and parts others."""
+    read, groups = piece.split(), said.split()
+    sizes = [count_sounds(group) for group in groups]
+    if len(read) != len(groups):
+        alone = [count_sounds(_say(word, language, given)) for word in read]
+        ends = shares(sum(sizes), alone)
+    else:
+        ends = list(accumulate(sizes))
+    for word, first, last in zip(read, [0, *ends], ends, strict=False):
+        yield Sounding(word, count + first, count + last)
 
 
 def _tidy(spelled: str) -> str:
@@ -85,8 +140,13 @@ def _tidy(spelled: str) -> str:
     return re.sub(r"([“(]) ", r"\1", spelled).strip()
 
 
-def _say(piece: str, language: str) -> str:
+def _say(piece: str, language: str, given: Sequence[str]) -> str:
     """Phonemes of a text without punctuation, with the white space around it."""
+    parts = enumerate(_STAND_IN.split(piece))
+    return "".join(given[ord(part) - _HIDDEN] if n % 2 else _spelled(part, language) for n, part in parts)
+
+
+def _spelled(piece: str, language: str) -> str:
     if not piece.strip():
         return piece
     said = _to_kokoro(_LANGUAGE_SWITCH.sub("", espeak().phonemes(piece, language)), language)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.tts.speech import SAMPLE_RATE, Samples
+from workers.tts.speech import SAMPLE_RATE, Samples, Speech
 
 PARAGRAPH_PAUSE_S = 0.6
 SENTENCE_PAUSE_S = 0.28
@@ -42,22 +42,24 @@ def pause_after(text: str) -> float:
     return CLAUSE_PAUSE_S if last in _CLAUSE_ENDS else WORD_PAUSE_S
 
 
-def trim(samples: Samples, pause_s: float) -> Samples:
-    """Cut the silence at both ends and end with pause_s seconds of it; shape (n,) -> (m,), float32, no clicks.
+def trim(speech: Speech, pause_s: float) -> Speech:
+    """Cut the silence at both ends and end with pause_s seconds of it; no clicks, and words stay where they are heard.
 
-    Samples without any sound come back as pause_s of silence; an empty array stays empty.
+    Samples without any sound come back as pause_s of silence; none stay none.
     """
+    samples = speech.samples
     if samples.size == 0:
-        return samples
+        return speech
     pause = round(pause_s * SAMPLE_RATE)
     sounding = np.flatnonzero(_levels(samples) > _threshold(samples))
     if sounding.size == 0:
-        return np.zeros(max(pause, 1), np.float32)
+        return Speech(np.zeros(max(pause, 1), np.float32))
     start = max(0, int(sounding[0]) * _FRAME - round(LEAD_IN_S * SAMPLE_RATE))
     last_sound = min(samples.size, (int(sounding[-1]) + 1) * _FRAME)
     stop = min(samples.size, last_sound + min(pause, round(DECAY_S * SAMPLE_RATE)))
     rest = max(0, pause - (stop - last_sound))
-    return np.concatenate([_faded(samples[start:stop]), np.zeros(rest, np.float32)])
+    kept = speech.part(start, stop)
+    return Speech(np.concatenate([_faded(kept.samples), np.zeros(rest, np.float32)]), kept.words)
 
 
 def _levels(samples: Samples) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from contracts.topology import log_keys
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
+POLL_PARTS = 20
 RECONNECT_S = 0.25
 
 _PACKED = re.compile(rb"(\S+) (\d+) ([a-z]+) (\d+) ")
@@ -60,6 +61,7 @@ class RedisBell:
         """See Bell.rings."""
         loop = asyncio.get_running_loop()
         due = loop.time()
+        waiting: list[str] = []
         while True:
             try:
                 if not self._pubsub.subscribed:
@@ -71,10 +73,13 @@ class RedisBell:
                 message = None
             if message is not None and (job := self._jobs.get(as_text(message["channel"]))) is not None:
                 yield _ring(job, message["data"])
-            if loop.time() >= due:
-                due = loop.time() + POLL_S
-                for job in list(self._jobs.values()):
+            if loop.time() >= due:  # a few at a time: all at once would stand in the way of every reader
+                due = loop.time() + POLL_S / POLL_PARTS
+                waiting = waiting or list(self._jobs.values())
+                part = -(-max(len(waiting), len(self._jobs)) // POLL_PARTS)
+                for job in waiting[:part]:
                     yield Ring(job)
+                waiting = waiting[part:]
 
     async def close(self) -> None:
         """See Bell.close."""

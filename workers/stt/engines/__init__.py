@@ -16,7 +16,7 @@ def _faster_whisper(options: Mapping[str, Any]) -> HearingEngine:
 
     return FasterWhisper(
         Path(options["model_dir"]), device=options["device"], compute_type=options["compute_type"],
-        slots=options["slots"], threads=options["threads"], beam=options["beam"],
+        slots=options["slots"], threads=options["threads"], beam=options["beam"], turn=Path(options["turn_model"]),
     )  # fmt: skip
 
 

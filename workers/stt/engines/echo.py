@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import EngineStopped
-from workers.stt.hearing import PER_MS, Activity, Heard, HearOptions, Samples, Segment, Task, Word
+from workers.stt.hearing import PER_MS, SAMPLE_RATE, Activity, Heard, HearOptions, Samples, Segment, Task, Word
 
 _LOUD = 0.01
 """-40 dB: what is louder on average is taken for speech."""
@@ -63,6 +63,14 @@ class Echo:
     def activity(self) -> Activity:
         """No model either."""
         return Loudness()
+
+    def turn(self, samples: Samples) -> float:
+        """0.1 for a sound whose last third is twice as loud as its first, without silence; else 0.9."""
+        step = SAMPLE_RATE // 100
+        levels = np.sqrt(np.mean(np.square(samples[: samples.size // step * step].reshape(-1, step)), axis=1))
+        sounding = levels[levels > _LOUD]
+        first, _, last = np.array_split(sounding, 3)
+        return 0.1 if last.size and last.mean() >= 2 * first.mean() else 0.9
 
     def detect_language(self, samples: Samples) -> tuple[str, float]:  # noqa: ARG002
         """Always English."""

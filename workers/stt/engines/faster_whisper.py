@@ -16,7 +16,9 @@ import faster_whisper  # type: ignore[import-untyped]
 import numpy as np
 
 from contracts.errors import BadInput, EngineStopped, Misconfigured, ModelMissing
+from workers.stt.cut import without_rest
 from workers.stt.engines.silero import Silero, load_session
+from workers.stt.engines.smart_turn import WINDOW, SmartTurn
 from workers.stt.hearing import PER_MS, SAMPLE_RATE, Activity, Heard, HearOptions, Samples, Segment, Task, Word
 from workers.stt.phrases import HOLE_MS, phrases
 
@@ -41,7 +43,7 @@ _Timed = TypeVar("_Timed", Segment, Word)
 class FasterWhisper:
     """folder: a converted model, its name is the model's; device: cpu, cuda or auto; compute_type: "" is by device.
 
-    threads: cores of one slot; beam: width of the search at temperature 0.
+    threads: cores of one slot; beam: width of the search at temperature 0; turn: Smart Turn's file, if it is wanted.
     """
 
     name = "faster-whisper"
@@ -55,6 +57,7 @@ class FasterWhisper:
         slots: int = 1,
         threads: int = 1,
         beam: int = 5,
+        turn: Path | None = None,
     ) -> None:
         self.model = folder.name
         self._folder = folder
@@ -63,8 +66,10 @@ class FasterWhisper:
         self._slots = slots
         self._threads = threads
         self._beam = beam
+        self._turn_file = turn
         self._whisper: Any = None
         self._detector: Any = None
+        self._turn: SmartTurn | None = None
 
     def load(self) -> None:
         """As HearingEngine. A GPU that was asked for and is not there is an error, not a CPU."""
@@ -82,6 +87,10 @@ class FasterWhisper:
         except (ValueError, RuntimeError) as exc:
             raise Misconfigured(f"{self.model} can not be loaded on {device!r}: {exc}") from exc
         self._detector = load_session()
+        if self._turn_file is not None and self._turn_file.is_file():
+            self._turn = SmartTurn(self._turn_file)
+        else:
+            logger.warning("it can not be told whether a speaker has finished: castline models pull smart-turn")
         logger.info("model is loaded", extra={"model": self.model, "compute_type": self._whisper.model.compute_type})
 
     def devices(self) -> tuple[str, str]:
@@ -124,6 +133,15 @@ class FasterWhisper:
     def activity(self) -> Activity:
         """As HearingEngine: Silero VAD."""
         return Silero(self._detector)
+
+    def turn(self, samples: Samples) -> float | None:
+        """As HearingEngine: Smart Turn, on what was said without the silence behind it.
+
+        It takes a long silence for an end whatever is before it, and that silence is known already.
+        """
+        if self._turn is None:
+            return None
+        return self._turn(without_rest(samples[-2 * WINDOW :], self.activity()))
 
     def detect_language(self, samples: Samples) -> tuple[str, float]:
         """As HearingEngine; an English-only model says English."""

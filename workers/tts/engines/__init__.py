@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import Misconfigured
+from workers.tts.settings import ElevenLabsSettings
 from workers.tts.speech import SpeechEngine
 
 
@@ -21,6 +22,12 @@ def _kokoro(options: Mapping[str, Any]) -> SpeechEngine:
     from workers.tts.engines.kokoro_torch import KokoroTorch  # noqa: PLC0415
 
     return KokoroTorch(Path(options["model_dir"]), device=options.get("device", "auto"))
+
+
+def _elevenlabs(options: Mapping[str, Any]) -> SpeechEngine:  # noqa: ARG001  the key is no option: those are seen by ps
+    from workers.tts.engines.elevenlabs import ElevenLabs  # noqa: PLC0415
+
+    return ElevenLabs(ElevenLabsSettings())
 
 
 def _espeak(options: Mapping[str, Any]) -> SpeechEngine:  # noqa: ARG001
@@ -39,6 +46,7 @@ def _tone(options: Mapping[str, Any]) -> SpeechEngine:
 _ENGINES: dict[str, Callable[[Mapping[str, Any]], SpeechEngine]] = {
     "kokoro-onnx": _kokoro_onnx,
     "kokoro": _kokoro,
+    "elevenlabs": _elevenlabs,
     "espeak": _espeak,
     "tone": _tone,
 }

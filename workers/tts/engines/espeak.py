@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import EngineStopped, UnitFailed
+from contracts.text.markup import shown
 from contracts.voices import VOICES
 from workers.tts.espeak_library import ESPEAK_RATE, espeak
-from workers.tts.speech import SAMPLE_RATE, Samples
+from workers.tts.speech import SAMPLE_RATE, Samples, Speech, Word
+from workers.tts.words import shown_words
 
 
 def to_canonical_rate(samples: NDArray[np.int16], rate: int) -> Samples:
@@ -32,6 +35,7 @@ class Espeak:
 
     name = "espeak"
     model = "espeak"
+    remote = False
 
     def load(self) -> None:
         """Load the library. Raises ModelMissing."""
@@ -54,14 +58,24 @@ class Espeak:
         speed: float,
         quick: bool,  # noqa: ARG002
         stop: threading.Event,
-    ) -> Samples:
-        """Speak in the voice's own language. Raises UnitFailed, EngineStopped."""
+    ) -> Speech:
+        """Speak in the voice's own language, by spelling alone. Raises UnitFailed, EngineStopped."""
         known = VOICES.get(voice)
         if known is None or known.model != self.model:
             raise UnitFailed(f"voice {voice!r} is none of eSpeak's")
-        samples = espeak().speak(text, known.language, speed, stop)
+        text = shown(text)
+        heard, begun = espeak().speak(text, known.language, speed, stop)
         if stop.is_set():
             raise EngineStopped("stopped")
-        if not samples.any():  # its answer to a text of punctuation alone
-            return np.empty(0, np.float32)
-        return to_canonical_rate(samples, ESPEAK_RATE)
+        if not heard.any():  # its answer to a text of punctuation alone
+            return Speech(np.empty(0, np.float32))
+        samples = to_canonical_rate(heard, ESPEAK_RATE)
+        return Speech(samples, tuple(_words(text, begun, samples.size)))
+
+
+def _words(text: str, begun: Sequence[tuple[int, int, int]], size: int) -> Iterator[Word]:
+    """A word lasts until the next one."""
+    starts = [ms * SAMPLE_RATE // 1000 for _, _, ms in begun]
+    for (first, last, _), start, end in zip(begun, starts, [*starts[1:], size], strict=False):
+        for word in shown_words(text[first:last])[:1]:
+            yield Word(word, min(start, size), min(max(start, end), size))

@@ -26,7 +26,11 @@ PITCH = "/encoder/Reshape_output_0"
 """float32 (1, 2 * frames)."""
 LOUDNESS = "/encoder/Reshape_1_output_0"
 """float32 (1, 2 * frames); a logarithm: about -10 in silence, 9 at the loudest."""
+DURATIONS = "/encoder/Clip_output_0"
+"""float32 (1, tokens): frames of each token, the padding at both ends included."""
 AUDIO = "audio"
+FRAME = 600
+"""Samples per frame."""
 
 _BETWEEN = {FEATURES: (1, 512, "frames"), PITCH: (1, "half_frames"), LOUDNESS: (1, "half_frames")}
 _WEIGHTS = {1: "weights_1", 2: "weights_2", 20: "weights_20", 120: "weights_120"}
@@ -49,11 +53,16 @@ class Plan:
     frames: NDArray[np.int64]
     weights: NDArray[np.float64]
 
+    def samples(self, durations: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Where each token begins in the audio, and where the last one ends. durations: shape (tokens,)."""
+        frames = np.concatenate([[0], np.cumsum(durations.astype(np.int64))])
+        return FRAME * np.searchsorted(self.frames, frames).astype(np.int64)
+
 
 def halves(model: bytes) -> tuple[bytes, bytes] | None:
     """The two models; None if this is not the export whose parts we know by name. Raises ValueError if damaged."""
     graph = Graph(model)
-    if not {FEATURES, PITCH, LOUDNESS, AUDIO} <= {name for node in graph.nodes for name in node.outputs}:
+    if not {FEATURES, PITCH, LOUDNESS, DURATIONS, AUDIO} <= {name for node in graph.nodes for name in node.outputs}:
         return None
     means = {
         node.name: mean
@@ -62,7 +71,7 @@ def halves(model: bytes) -> tuple[bytes, bytes] | None:
     }
     if not means:
         return None
-    first = graph.part(dict.fromkeys(("tokens", "style", "speed"), ()), _BETWEEN)
+    first = graph.part(dict.fromkeys(("tokens", "style", "speed"), ()), {**_BETWEEN, DURATIONS: (1, "tokens")})
     weights = {name: (f"steps_{rate}", 1) for rate, name in _WEIGHTS.items()}
     second = graph.part({**_BETWEEN, "style": (1, 256), **weights}, {AUDIO: ("samples",)}, means)
     return first, second

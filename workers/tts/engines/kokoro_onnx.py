@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,10 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: ignore[import-untyped]
 
 from contracts.errors import EngineError, EngineStopped, Misconfigured, ModelMissing, UnitFailed
-from workers.tts.engines.kokoro_lean import AUDIO, FEATURES, LOUDNESS, PITCH, halves, plan, second_inputs
-from workers.tts.engines.kokoro_voices import HOW_TO_GET_IT, VOICES_FOLDER, VoiceFolder, split_phonemes
-from workers.tts.g2p import phonemes
-from workers.tts.speech import Samples
-from workers.tts.trim import CLAUSE_PAUSE_S, trim
+from workers.tts.engines.kokoro_lean import AUDIO, DURATIONS, FEATURES, LOUDNESS, PITCH, halves, plan, second_inputs
+from workers.tts.engines.kokoro_voices import HOW_TO_GET_IT, VOICES_FOLDER, Edges, VoiceFolder, speak_parts
+from workers.tts.g2p import spell
+from workers.tts.speech import Samples, Speech
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +47,21 @@ class _Network:
     def __init__(self, sessions: Sequence[ort.InferenceSession]) -> None:
         self._sessions = sessions
 
-    def run(self, inputs: Mapping[str, NDArray[Any]], options: ort.RunOptions) -> Samples:
-        """Samples of `tokens`, `style` and `speed`."""
+    def run(self, inputs: Mapping[str, NDArray[Any]], options: ort.RunOptions) -> tuple[Samples, Edges]:
+        """Samples of `tokens`, `style` and `speed`, and where in them the tokens are."""
+        edges: Edges = None
         if len(self._sessions) == 1:
             (audio,) = self._sessions[0].run([AUDIO], inputs, options)
         else:
             first, second = self._sessions
-            features, pitch, loudness = first.run([FEATURES, PITCH, LOUDNESS], inputs, options)
-            chosen = second_inputs(features, pitch, loudness, plan(loudness[0]))
-            (audio,) = second.run([AUDIO], {**chosen, "style": inputs["style"]}, options)
+            wanted = [FEATURES, PITCH, LOUDNESS, DURATIONS]
+            features, pitch, loudness, durations = first.run(wanted, inputs, options)
+            chosen = plan(loudness[0])
+            edges = chosen.samples(durations[0])[1:-1]  # without the padding
+            halfway = second_inputs(features, pitch, loudness, chosen)
+            (audio,) = second.run([AUDIO], {**halfway, "style": inputs["style"]}, options)
         samples: Samples = np.asarray(audio, np.float32).ravel()
-        return samples
+        return samples, edges
 
 
 class KokoroOnnx:
@@ -69,6 +73,7 @@ class KokoroOnnx:
 
     name = "kokoro-onnx"
     model = "kokoro"
+    remote = False
 
     def __init__(self, model_dir: Path, *, device: str = "cpu", lean: bool = True, quick_session: bool = True) -> None:
         if device not in DEVICES:
@@ -104,17 +109,12 @@ class KokoroOnnx:
 
     def speak(
         self, text: str, *, voice: str, language: str, speed: float, quick: bool, stop: threading.Event
-    ) -> Samples:
+    ) -> Speech:
         """Speak; a text of more than 510 phonemes is spoken in parts. Raises UnitFailed, EngineStopped."""
         if self._voices is None:
             raise UnitFailed("the engine is not loaded")
-        style = self._voices.style(voice)
-        spelled = "".join(c for c in phonemes(text, language) if c in self._vocabulary)
-        parts = [self._infer(part, style, speed, quick=quick, stop=stop) for part in split_phonemes(spelled)]
-        if len(parts) < 2:
-            return parts[0] if parts else np.empty(0, np.float32)
-        inner = [trim(part, CLAUSE_PAUSE_S / speed) for part in parts[:-1]]
-        return np.concatenate([*inner, parts[-1]])
+        infer = partial(self._infer, style=self._voices.style(voice), speed=speed, quick=quick, stop=stop)
+        return speak_parts(spell(text, language), self._vocabulary, speed, infer)
 
     @property
     def _on_gpu(self) -> bool:
@@ -122,7 +122,7 @@ class KokoroOnnx:
 
     def _infer(
         self, spelled: str, style: NDArray[np.float32], speed: float, *, quick: bool, stop: threading.Event
-    ) -> Samples:
+    ) -> tuple[Samples, Edges]:
         network = self._quick if quick and self._quick else self._shared
         if network is None:
             raise UnitFailed("the engine is not loaded")

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from contracts.errors import EngineError, EngineStopped, Misconfigured, ModelMissing, UnitFailed
-from workers.tts.engines.kokoro_voices import HOW_TO_GET_IT, VOICES_FOLDER, VoiceFolder, split_phonemes
-from workers.tts.g2p import phonemes
-from workers.tts.speech import Samples
-from workers.tts.trim import CLAUSE_PAUSE_S, trim
+from workers.tts.engines.kokoro_lean import FRAME
+from workers.tts.engines.kokoro_voices import HOW_TO_GET_IT, VOICES_FOLDER, Edges, VoiceFolder, speak_parts
+from workers.tts.g2p import spell
+from workers.tts.speech import Samples, Speech
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class KokoroTorch:
 
     name = "kokoro"
     model = "kokoro"
+    remote = False
 
     def __init__(self, model_dir: Path, *, device: str = "auto") -> None:
         if device not in DEVICES:
@@ -83,29 +84,28 @@ class KokoroTorch:
         speed: float,
         quick: bool,  # noqa: ARG002
         stop: threading.Event,
-    ) -> Samples:
+    ) -> Speech:
         """Speak; a text of more than 510 phonemes is spoken in parts. Raises UnitFailed, EngineStopped."""
         if self._voices is None:
             raise UnitFailed("the engine is not loaded")
         style = self._torch.from_numpy(self._voices.style(voice)).to(self._active)
-        spelled = "".join(c for c in phonemes(text, language) if c in self._model.vocab)
-        parts: list[Samples] = []
-        for part in split_phonemes(spelled):
+
+        def infer(part: str) -> tuple[Samples, Edges]:
             if stop.is_set():
                 raise EngineStopped("stopped")
-            parts.append(self._infer(part, style[len(part) - 1 : len(part)], speed))
-        if len(parts) < 2:
-            return parts[0] if parts else np.empty(0, np.float32)
-        return np.concatenate([*(trim(part, CLAUSE_PAUSE_S / speed) for part in parts[:-1]), parts[-1]])
+            return self._infer(part, style[len(part) - 1 : len(part)], speed)
 
-    def _infer(self, spelled: str, style: Any, speed: float) -> Samples:  # noqa: ANN401  a tensor
+        return speak_parts(spell(text, language), self._model.vocab, speed, infer)
+
+    def _infer(self, spelled: str, style: Any, speed: float) -> tuple[Samples, Edges]:  # noqa: ANN401  a tensor
         try:
             with self._torch.inference_mode():
-                audio = self._model(spelled, style, speed=speed)
+                made = self._model(spelled, style, speed=speed, return_output=True)
         except RuntimeError as exc:  # torch's own kind: out of memory, lost device
             raise UnitFailed(f"torch: {exc}") from exc
-        samples: Samples = np.asarray(audio.detach().cpu().numpy(), np.float32).ravel()
-        return samples
+        samples: Samples = np.asarray(made.audio.detach().cpu().numpy(), np.float32).ravel()
+        frames = np.asarray(made.pred_dur.detach().cpu().numpy(), np.int64).ravel()
+        return samples, FRAME * np.cumsum(frames)[: len(spelled) + 1]
 
     def _choose_device(self) -> str:
         cuda = bool(self._torch.cuda.is_available())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from contracts.errors import ModelMissing, UnitFailed
 from contracts.voices import VOICES, parse_mix
+from workers.tts.speech import Samples, Speech, Word, join
+from workers.tts.trim import CLAUSE_PAUSE_S, trim
+from workers.tts.words import MARKS, Spelling, count_sounds, timed
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +22,9 @@ MAX_TOKENS = 510
 """Without the two padding tokens; it is also how many style rows a voice has."""
 STYLE = 256
 HOW_TO_GET_IT = "castline models pull"
+
+Edges = NDArray[np.int64] | None
+"""Where each character of a part begins in its samples, and where the last one ends; None: not known."""
 
 _BYTES = MAX_TOKENS * STYLE * 4
 
@@ -69,3 +76,35 @@ def split_phonemes(spelled: str) -> list[str]:
         parts.append(rest[:cut].strip())
         rest = rest[cut:].strip()
     return [*parts, rest] if rest else parts
+
+
+def speak_parts(
+    spelling: Spelling, vocabulary: Container[str], speed: float, infer: Callable[[str], tuple[Samples, Edges]]
+) -> Speech:
+    """A text in parts that the model can take at once, with their clauses' pauses between.
+
+    infer: samples of a part, and its edges.
+    """
+    known = [(c, c not in MARKS) for c in spelling.phonemes]
+    sounds = np.cumsum([sound for _, sound in known]) - 1
+    kept = [n for n, (c, _) in enumerate(known) if c in vocabulary]
+    spelled = "".join(spelling.phonemes[n] for n in kept)
+    starts, ends = (np.full(count_sounds(spelling.phonemes), -1, np.int64) for _ in range(2))
+    spoken: list[Speech] = []
+    at = made = 0
+    parts = split_phonemes(spelled)
+    for part in parts:
+        at = spelled.index(part, at)
+        samples, edges = infer(part)
+        own = [(n, k) for k, n in enumerate(kept[at : at + len(part)]) if known[n][1]]
+        words: tuple[Word, ...] = ()
+        if edges is not None and own:
+            here = [sounds[n] for n, _ in own]
+            starts[here], ends[here] = edges[[k for _, k in own]], edges[[k + 1 for _, k in own]]
+            inside = tuple(w for w in spelling.words if made <= w.first <= here[-1])
+            words = timed(Spelling(part, inside), starts, ends)
+            made = here[-1] + 1
+        at += len(part)
+        spoken.append(Speech(samples, words))
+    inner = [trim(part, CLAUSE_PAUSE_S / speed) for part in spoken[:-1]]
+    return join([*inner, *spoken[-1:]])

@@ -11,7 +11,9 @@ import time
 import numpy as np
 
 from contracts.errors import EngineStopped
-from workers.tts.speech import SAMPLE_RATE, Samples
+from contracts.text.markup import shown
+from workers.tts.speech import SAMPLE_RATE, Samples, Speech, Word
+from workers.tts.words import shown_words
 
 SECONDS_PER_CHARACTER = 0.06
 AMPLITUDE = 0.25
@@ -34,6 +36,7 @@ class Tone:
 
     name = "tone"
     model = "tone"
+    remote = False
 
     def __init__(self, xrt: float = math.inf, poison: str = "") -> None:
         self._xrt = xrt
@@ -59,16 +62,22 @@ class Tone:
         speed: float,
         quick: bool,  # noqa: ARG002
         stop: threading.Event,
-    ) -> Samples:
+    ) -> Speech:
         """60 ms per character at speed 1. Raises EngineStopped."""
         if self._poison and self._poison in text:
             os.abort()
         started = time.monotonic()
-        spoken = text.strip()
+        spoken = shown(text).strip()
         count = round(len(spoken) * SECONDS_PER_CHARACTER / speed * SAMPLE_RATE)
         phase = np.arange(count, dtype=np.float64) * (2 * math.pi * tone_frequency(spoken) / SAMPLE_RATE)
         samples: Samples = (AMPLITUDE * np.sin(phase)).astype(np.float32)
         due = count / SAMPLE_RATE / self._xrt
         if stop.wait(max(0.0, due - (time.monotonic() - started))):
             raise EngineStopped("stopped")
-        return samples
+        words, at = [], 0
+        for word in shown_words(spoken):
+            at = spoken.index(word, at)
+            edges = (round(n * SECONDS_PER_CHARACTER / speed * SAMPLE_RATE) for n in (at, at + len(word)))
+            words.append(Word(word, *edges))
+            at += len(word)
+        return Speech(samples, tuple(words))
