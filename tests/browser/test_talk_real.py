@@ -54,16 +54,15 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]
     return file, [text for _, text in found]
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
     """A front, with ears, a voice and a language model."""
     pytest.importorskip("faster_whisper", reason="NO EARS: pip install castline[stt]")
     pull(EARS, WRITER)
-    directory = tmp_path_factory.mktemp("real")
     [gguf] = ModelStore(ModelSettings().model_dir).path(WRITER).glob("*.gguf")
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(smollm2(gguf, directory / "llm.log"))
-        running = stack.enter_context(system(embedded(directory), directory, CASTLINE_STT_MODEL=EARS))
+        writer = stack.enter_context(smollm2(gguf, tmp_path / "llm.log"))
+        running = stack.enter_context(system(embedded(tmp_path), tmp_path, CASTLINE_STT_MODEL=EARS))
         running.front()
         running.proxy(CASTLINE_LLM_URL=writer)
         running.hearer("faster-whisper")

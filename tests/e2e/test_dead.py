@@ -214,8 +214,8 @@ async def test_a_piece_that_was_given_up_is_heard_again(address: Address, store:
         assert (again["new"], again["id"]) == (True, lost["id"])
         assert heard(running, again) == whole
         assert not post(running, sound, "lost")["new"]
-    assert f"transcript {lost['id']} has been begun again" in (await dead(address, "retry", "--all")).stdout
-    assert json.loads((await dead(address, "list", "--json")).stdout) == []
+        assert f"transcript {lost['id']} has been begun again" in (await dead(address, "retry", "--all")).stdout
+        assert json.loads((await dead(address, "list", "--json")).stdout) == []
     assert await store.blobs.get(blob_of(kept["id"], epochs[kept["id"]]), [1]) == [None]
 
 

@@ -220,7 +220,7 @@ def test_voices_are_listed_with_what_is_known_of_them(http: httpx.Client) -> Non
     by_id = {voice["id"]: voice for voice in http.get("/v1/audio/voices").json()["voices"]}
     assert by_id["bm_fable"] == {
         "id": "bm_fable", "name": "bm_fable", "model": "kokoro", "language": "en-GB", "gender": "male",
-        "available": False,
+        "mixes": True, "available": False,
     }  # fmt: skip
     assert by_id["tone"]["available"]
     assert http.get("/v1/audio/voices", params={"legacy": "true"}).json() == {"voices": list(by_id)}
