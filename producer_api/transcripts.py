@@ -18,7 +18,7 @@ from contracts.records import TranscriptMeta
 from contracts.topology import HEARING_MODELS, blob_of, cut_job, cut_lane, live_lane, transcript_lane
 from producer_api import metrics
 from producer_api.dispatch import CUT_MS, Dispatch
-from producer_api.live.session import Session
+from producer_api.live.moment import Session
 from producer_api.transcript_models import TITLE_CHARS, LiveRequest, TranscriptRequest, TranscriptView, links
 
 PART_BYTES = 1 << 20

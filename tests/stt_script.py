@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from llm_script import Gate
 
 from contracts.adapters import Address, open_source, open_store
 from contracts.ids import new_worker_id
-from contracts.jobs import PieceOrder, WorkerInfo
+from contracts.jobs import HeardPiece, PieceOrder, WorkerInfo
 from contracts.ports import Claim, Output
 from contracts.topology import DEFAULT_HEARING_MODEL, live_lane, transcript_lane
+from contracts.units import Unit
 
 LANE = live_lane(transcript_lane(DEFAULT_HEARING_MODEL))
 
@@ -40,9 +42,14 @@ class ScriptedHearer:
     says: deque[Hears] = field(default_factory=deque)
     now: str = ""
     """The text of the moment, of all that is being said."""
-    heard: list[PieceOrder] = field(default_factory=list)
-    """Utterances as they came."""
+    _heard: dict[tuple[str, int], tuple[PieceOrder, Hears]] = field(default_factory=dict)
+    """(Transcript, start): what may be over is heard ahead, and once more if it was not."""
     known: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def heard(self) -> list[PieceOrder]:
+        """Utterances as they came."""
+        return [order for order, _ in self._heard.values()]
 
     def will_hear(self, *says: Hears | str) -> None:
         """In place of what was not heard yet."""
@@ -99,15 +106,22 @@ class ScriptedHearer:
         unit = claim.unit
         task = await self._store.log_writer.look(unit)
         if task.verdict == "RENDER":
-            order = PieceOrder.model_validate_json(task.text)
-            interim = order.spoken is not None and order.spoken.interim
-            said = Hears(self.now) if interim else self.says.popleft() if self.says else Hears("Hello.")
-            if not interim:
-                self.heard.append(order)
-            if said.gate is not None:
-                await said.gate.pass_through(asyncio.Event())
-            await self._store.log_writer.commit(unit, self._output(unit.index, order, said))
+            await self._store.log_writer.commit(unit, await self._said(unit, task.text))
         await self._store.scheduler.release(LANE, [(unit, None)])
+
+    async def _said(self, unit: Unit, text: str) -> Output:
+        if "heard" in json.loads(text):
+            headers = HeardPiece.model_validate_json(text).heard
+            return Output("segment", headers, gen_ms=1, duration_ms=headers["end"] - headers["start"])
+        order = PieceOrder.model_validate_json(text)
+        if order.spoken is not None and order.spoken.interim:
+            return self._output(unit.index, order, Hears(self.now))
+        key = unit.job.removesuffix("-now"), order.start
+        said = self._heard[key][1] if key in self._heard else self.says.popleft() if self.says else Hears("Hello.")
+        self._heard[key] = order, said
+        if said.gate is not None:
+            await said.gate.pass_through(asyncio.Event())
+        return self._output(unit.index, order, said)
 
     def _output(self, index: int, order: PieceOrder, said: Hears) -> Output:
         if said.skip:

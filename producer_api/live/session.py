@@ -1,30 +1,27 @@
 """One live transcript: an open log that grows by a unit with every utterance.
 
 The audio is stored as it comes, so an utterance is one message with a list of its parts. While it is being said it is
-heard again and again for a text of the moment: a log of one unit, made anew each time, so that the store itself sees
-to it that a speaker has never two of them in work. It goes behind everybody's finished utterances, and is given up as
-soon as this one is over.
+heard again and again for a text of the moment, which is given up as soon as it is over. Where it is asked whether its
+speaker has finished, it is heard ahead: from the first silence on that may be its end. If it was, that is its text.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.adapters import Store
 from contracts.errors import Unavailable, UnknownLog
-from contracts.ids import new_epoch
-from contracts.jobs import JobClass, PieceOrder, Spoken, TranscriptRecipe
-from contracts.ports import NewLog, Work
+from contracts.jobs import HeardPiece, PieceOrder, Spoken
+from contracts.ports import Work
 from contracts.records import Record
-from contracts.topology import blob_of, interim_job
-from contracts.units import Lane, Unit
+from contracts.topology import blob_of
 from producer_api.dispatch import Dispatch
 from producer_api.follow.hub import Hub
+from producer_api.live.moment import Hearing, Moment, Session
 from producer_api.live.turns import FRAME_BYTES, Turns, Utterance
 
 logger = logging.getLogger(__name__)
@@ -33,32 +30,41 @@ TOUCH_MS = 10_000
 """A session says so often that it is alive; see Janitor."""
 INTERIM_MS = 500
 """So much must be new for another text of the moment."""
-STALE_S = 3.0
-"""A text of the moment that takes longer is given up."""
-INTERIM_TTL_MS = 60_000
+AHEAD_MS = 100
+"""After so much silence an utterance may be over: it is heard while the rest of its pause is waited for."""
 LANGUAGE_MS = 3_000
 """The language of an utterance of this length is that of the session; of shorter ones it is a guess."""
 
 Told = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a live transcript is."""
+@dataclass
+class _Audio:
+    """What is stored of an utterance. size: bytes."""
 
-    job: str
-    epoch: str
-    lane: Lane
-    client: str
-    recipe: TranscriptRecipe
-    ttl_ms: int
-    interim: bool
-    turn: bool = False
-    """Ask of each utterance whether its speaker has finished."""
+    parts: list[int] = field(default_factory=list)
+    size: int = 0
+    asked_ms: int = 0
+    """So much was to be heard for a text of the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What may be a whole utterance, being heard."""
+
+    utterance: Utterance
+    frames: int
+    order: str
+    parts: Sequence[int]
+    heard: Hearing
 
 
 class LiveTranscript:
-    """Of one speaker. tell: called with each text of the moment: e, i, start, end (ms), t."""
+    """Of one speaker.
+
+    tell: called with each text of the moment: e (`partial`), i, start, end (ms), t; and, where it was heard ahead, with
+    the headers of an utterance's `segment`, before its record is there.
+    """
 
     def __init__(
         self, session: Session, turns: Turns, *, store: Store, dispatch: Dispatch, hub: Hub, tell: Told
@@ -66,39 +72,46 @@ class LiveTranscript:
         self.session = session
         self._turns = turns
         self._log, self._blobs = store.log_writer, store.blobs
-        self._dispatch, self._hub, self._tell = dispatch, hub, tell
+        self._dispatch, self._tell = dispatch, tell
+        self._moment = Moment(session, store, dispatch, hub)
         self._blob = blob_of(session.job, session.epoch)
         self._language = session.recipe.language or ""
         self._held = bytearray()
-        self._units = 0
+        self._ended = self._units = 0
+        """Utterances, and how many of them are in the log."""
+        self._pending: list[tuple[str, int]] = []
+        """Orders, and ms of audio, of those that are on the way there."""
+        self._growing = asyncio.Lock()
         self._next_part = 0
-        self._parts: list[int] = []
-        self._stored = 0
-        self._asked = 0
+        self._audio = _Audio()
         self._adding: asyncio.Task[None] | None = None
-        self._interim: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._ahead: _Ahead | None = None
 
     async def hear(self, pcm: bytes) -> None:
         """What was said, as Microphone.pcm gives it. Raises Unavailable; UnknownLog: it was cancelled."""
+        self._check_added()
         self._held += pcm
         whole = len(self._held) - len(self._held) % FRAME_BYTES
         frames, self._held = self._held[:whole], self._held[whole:]
         for at in range(0, whole, FRAME_BYTES):
             if (done := self._turns.add(bytes(frames[at : at + FRAME_BYTES]))) is not None:
                 await self._add(done)
+            elif self.session.turn and self._turns.speaking is not None and self._turns.quiet_ms == AHEAD_MS:
+                await self._hear_ahead(self._turns.speaking)
         if self.session.interim and (speaking := self._turns.speaking) is not None:
             await self._ask_for_now(speaking)
 
     @property
     def units(self) -> int:
-        """Utterances so far."""
-        return self._units
+        """Utterances so far; the last ones may not be in the log yet."""
+        return self._ended
 
     async def drop(self) -> None:
         """What is being said was nothing. Raises Unavailable."""
         self._turns.drop()
-        self._parts, self._stored, self._asked = [], 0, 0
-        await self._give_up_now()
+        self._audio, self._ahead = _Audio(), None
+        await self._moment.give_up()
 
     async def pause(self) -> None:
         """What is being said is over. Raises as hear does."""
@@ -108,10 +121,11 @@ class LiveTranscript:
     async def close(self) -> None:
         """Nothing more is said: the log ends with what was. Raises Unavailable."""
         try:
+            await self._moment.close()
             if self._adding is not None:  # whoever waited for it may have been cancelled
                 await self._adding
             await self.pause()
-            await self._grow([], close=True)
+            await self._grow(close=True)
         except UnknownLog:
             logger.info("a live transcript was cancelled", extra={"job": self.session.job})
 
@@ -120,7 +134,7 @@ class LiveTranscript:
         while True:
             await asyncio.sleep(TOUCH_MS / 1000)
             try:
-                await self._grow([])
+                await self._grow()
             except Unavailable as exc:
                 logger.info("a live transcript waits for the store", extra={"error": str(exc)})
             except UnknownLog:
@@ -133,87 +147,111 @@ class LiveTranscript:
 
     # --- utterances ------------------------------------------------------------------------------------------
 
-    async def _store(self, utterance: Utterance) -> None:
-        if body := bytes(utterance.pcm[self._stored :]):
+    async def _store(self, utterance: Utterance, audio: _Audio) -> None:
+        if body := bytes(utterance.pcm[audio.size :]):
             await self._blobs.put(self._blob, {self._next_part: body}, self.session.ttl_ms)
-            self._parts.append(self._next_part)
+            audio.parts.append(self._next_part)
             self._next_part += 1
-            self._stored += len(body)
+            audio.size += len(body)
 
-    def _order(self, utterance: Utterance, *, interim: bool) -> str:
+    def _order(self, utterance: Utterance, audio: _Audio, *, interim: bool) -> str:
         turn = self.session.turn and not interim
-        spoken = Spoken(blob=self._blob, parts=self._parts, interim=interim, turn=turn)
+        spoken = Spoken(blob=self._blob, parts=audio.parts, interim=interim, turn=turn)
         return PieceOrder(
             start=utterance.start_ms, end=utterance.end_ms, language=self._language, spoken=spoken
         ).model_dump_json()
 
     async def _add(self, utterance: Utterance) -> None:
-        """One more unit, whole or not at all: nobody knows how many there are after half of it."""
-        self._adding = asyncio.create_task(self._add_unit(utterance))
+        """One more unit; nobody waits for what was heard ahead."""
+        audio, self._audio = self._audio, _Audio()
+        ahead, self._ahead = self._ahead, None
+        self._ended += 1
+        if ahead is not None and ahead.utterance is utterance and ahead.frames == utterance.frames:
+            self._adding = asyncio.create_task(self._add_heard(ahead, self._ended - 1, self._adding))
+            return
+        self._adding = asyncio.create_task(self._add_unit(utterance, audio, self._adding))
         await asyncio.shield(self._adding)
+        self._check_added()
 
-    async def _add_unit(self, utterance: Utterance) -> None:
-        await self._store(utterance)
-        order = self._order(utterance, interim=False)
-        self._parts, self._stored, self._asked = [], 0, 0
-        await self._grow([order])
-        unit = Unit(self.session.job, self.session.epoch, self._units)
-        self._units += 1
-        await asyncio.gather(self._supply(unit, "live", utterance.end_ms - utterance.start_ms), self._give_up_now())
+    def _check_added(self) -> None:
+        """Raises what the last one to be added has failed by, once."""
+        if self._adding is not None and self._adding.done():
+            added, self._adding = self._adding, None
+            added.result()
 
-    async def _grow(self, orders: list[str], *, close: bool = False) -> None:
-        grown = await self._log.grow(self.session.job, self.session.epoch, self._units, orders, close=close)
-        if grown.verdict != "OK":
-            raise UnknownLog(self.session.job)
+    async def _add_unit(self, utterance: Utterance, audio: _Audio, before: asyncio.Task[None] | None) -> None:
+        await _over(before)
+        try:
+            await self._store(utterance, audio)
+        except Unavailable:
+            self._ended -= 1
+            raise
+        self._pending.append((self._order(utterance, audio, interim=False), utterance.end_ms - utterance.start_ms))
+        await asyncio.gather(self._grow(), self._moment.give_up())
 
-    async def _supply(self, unit: Unit, job_class: JobClass, length_ms: int) -> None:
-        """Due at once: nothing is before it."""
-        session = self.session
-        work = Work(unit.job, unit.epoch, session.client, job_class, [length_ms], unit.index, 0)
-        await self._dispatch.add(session.lane, work)
+    async def _add_heard(self, ahead: _Ahead, index: int, before: asyncio.Task[None] | None) -> None:
+        """With its text as it is known by now; or to be heard again, if it is not."""
+        await _over(before, ahead.heard)
+        heard = None if ahead.heard.cancelled() else ahead.heard.result()
+        length_ms = ahead.utterance.end_ms - ahead.utterance.start_ms
+        if heard is None:
+            self._pending.append((ahead.order, length_ms))
+            await self._grow()
+            return
+        said = {**heard, "i": index}
+        self._pending.append((HeardPiece(heard=said).model_dump_json(), length_ms))
+        await asyncio.gather(self._tell({"e": "segment", **said}), self._grow())
+        await self._blobs.drop(self._blob, ahead.parts)
 
-    # --- the text of the moment ------------------------------------------------------------------------------
+    async def _grow(self, *, close: bool = False) -> None:
+        """By all that is pending, whole or not at all: nobody knows how many there are after half of it."""
+        async with self._growing:
+            session, first, pending = self.session, self._units, self._pending[:]
+            orders = [order for order, _ in pending]
+            grown = await self._log.grow(session.job, session.epoch, first, orders, close=close)
+            if grown.verdict != "OK":
+                raise UnknownLog(session.job)
+            self._units += len(pending)
+            del self._pending[: len(pending)]
+        if pending:  # due at once: nothing is before them
+            lengths = [length_ms for _, length_ms in pending]
+            work = Work(session.job, session.epoch, session.client, "live", lengths, first, 0)
+            await self._dispatch.add(session.lane, work)
+
+    # --- before it is over -----------------------------------------------------------------------------------
+
+    async def _hear_ahead(self, utterance: Utterance) -> None:
+        """It may be over."""
+        audio = self._audio
+        await self._store(utterance, audio)
+        order = self._order(utterance, audio, interim=False)
+        audio.asked_ms = utterance.end_ms - utterance.start_ms
+        heard = self._moment.hear_ahead(order, audio.asked_ms)
+        self._ahead = _Ahead(utterance, utterance.frames, order, tuple(audio.parts), heard)
+        self._tell_soon(utterance, heard)
 
     async def _ask_for_now(self, utterance: Utterance) -> None:
         """Have what was said so far heard, unless that is being done."""
-        if self._interim is not None and not self._interim.done():
+        audio, length_ms = self._audio, utterance.end_ms - utterance.start_ms
+        if self._moment.busy or length_ms < audio.asked_ms + INTERIM_MS:
             return
-        if utterance.end_ms - utterance.start_ms < self._asked + INTERIM_MS:
-            return
-        await self._store(utterance)
-        self._asked = utterance.end_ms - utterance.start_ms
-        order = self._order(utterance, interim=True)
-        self._interim = asyncio.create_task(self._hear_now(utterance, order, self._asked))
+        await self._store(utterance, audio)
+        audio.asked_ms = length_ms
+        self._tell_soon(utterance, self._moment.hear(self._order(utterance, audio, interim=True), length_ms))
 
-    async def _hear_now(self, utterance: Utterance, order: str, length_ms: int) -> None:
-        session, job, epoch = self.session, interim_job(self.session.job), new_epoch()
-        new_log = NewLog(
-            job, epoch, session.lane, "bulk", "", session.recipe.model_dump(), {"v": 1, "kind": "stt", "title": ""},
-            [order], closed=True, ttl_ms=INTERIM_TTL_MS, replace=True,
-        )  # fmt: skip
-        try:
-            opened = await self._log.open(new_log)
-            if opened.new:
-                async with asyncio.timeout(STALE_S):
-                    await self._supply(Unit(job, epoch, 0), "bulk", length_ms)
-                    await self._pass_on(job, utterance)
-                    return
-            await self._give_up_now()
-        except TimeoutError:
-            await self._give_up_now()
-        except (Unavailable, UnknownLog) as exc:
-            logger.info("no text of the moment", extra={"job": session.job, "error": str(exc)})
+    def _tell_soon(self, utterance: Utterance, heard: Hearing) -> None:
+        if self.session.interim:
+            self._telling = asyncio.create_task(self._tell_now(utterance, heard))
 
-    async def _pass_on(self, job: str, utterance: Utterance) -> None:
-        async with contextlib.aclosing(self._hub.follow(job, 1, heard=False)) as runs:  # type: ignore[type-var]
-            async for records in runs:
-                for record in records:
-                    text = record.headers["t"] if record.type == "segment" else ""
-                    if text and self._turns.speaking is utterance:
-                        times = {"start": record.headers["start"], "end": record.headers["end"]}
-                        await self._tell({"e": "partial", "i": self._units, **times, "t": text})
+    async def _tell_now(self, utterance: Utterance, heard: Hearing) -> None:
+        await _over(heard)
+        said = None if heard.cancelled() else heard.result()
+        if said is not None and said["t"] and self._turns.speaking is utterance:
+            times = {"start": said["start"], "end": said["end"]}
+            await self._tell({"e": "partial", "i": self._ended, **times, "t": said["t"]})
 
-    async def _give_up_now(self) -> None:
-        """What was not heard by now is stale."""
-        if self._interim is not None and not self._interim.done():
-            await self._dispatch.cancel(interim_job(self.session.job))
+
+async def _over(*tasks: asyncio.Task[Any] | None) -> None:
+    """Wait until they are, however they ended."""
+    if waiting := [task for task in tasks if task is not None]:
+        await asyncio.wait(waiting)

@@ -18,8 +18,8 @@ VOTES, NEEDED = 5, 3
 """Speech begins when so many of the last frames are speech."""
 AGAIN = 3
 """A pause is over with so many frames of speech in a row: 60 ms."""
-AFTER = 10
-"""Frames kept of the pause: 200 ms."""
+AFTER_MS = 200
+"""Of the pause is kept."""
 LONG, LONG_PAUSE = 750, 12
 """An utterance of over 15 s ends with a pause of 240 ms."""
 LONGEST = 1_400
@@ -49,10 +49,11 @@ class Utterance:
 
 
 class Turns:
-    """Takes frames of FRAME_BYTES, gives utterances. pause_ms: silence that ends one."""
+    """Takes frames of FRAME_BYTES, gives utterances. pause_ms: silence that ends one, after_ms of it are kept."""
 
-    def __init__(self, pause_ms: int, is_speech: IsSpeech) -> None:
+    def __init__(self, pause_ms: int, is_speech: IsSpeech, after_ms: int = AFTER_MS) -> None:
         self._pause = max(1, pause_ms // FRAME_MS)
+        self._after = after_ms // FRAME_MS
         self._is_speech = is_speech
         self._at = 0
         self._before: deque[bytes] = deque(maxlen=BEFORE)
@@ -105,7 +106,7 @@ class Turns:
         done = self.speaking
         if done is None:
             return None
-        rest = _cut(done, done.frames - max(0, self._quiet - AFTER))
+        rest = _cut(done, done.frames - max(0, self._quiet - self._after))
         self._before.extend(bytes(rest[at : at + FRAME_BYTES]) for at in range(0, len(rest), FRAME_BYTES))
         self._votes.clear()
         self.speaking = None

@@ -96,8 +96,9 @@ class Conversation:
         return self.before(item["id"])
 
     async def change(self, item: Item) -> None:
-        """It is different now."""
-        await self._keep({"op": "set", "item": item})
+        """It is different now, if it is."""
+        if item not in self.items:
+            await self._keep({"op": "set", "item": item})
 
     async def say(self, item_id: str, said: Said) -> None:
         """One more unit of a spoken item: so much the client has got."""

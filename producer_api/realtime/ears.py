@@ -14,7 +14,7 @@ from contracts.errors import BadInput, CastlineError, Unavailable
 from contracts.records import Record
 from contracts.topology import HEARING_MODELS
 from producer_api.front import Front
-from producer_api.live.session import LiveTranscript
+from producer_api.live.session import AHEAD_MS, LiveTranscript
 from producer_api.live.turns import FRAME_BYTES, Turns
 from producer_api.live.voice import Voice
 from producer_api.realtime.config import Config, Format, Transcription
@@ -66,7 +66,7 @@ class Ears:
     ) -> None:
         self._front, self._address, self._listener, self._fail = front, address, listener, fail
         self._voice = Voice()
-        self._turns = Turns(PAUSE_MS, self._voice)
+        self._turns = Turns(PAUSE_MS, self._voice, AHEAD_MS)
         self._transcript: LiveTranscript | None = None
         self._incoming = Incoming(Format())
         self._format = Format()
@@ -76,6 +76,8 @@ class Ears:
         self._one = asyncio.Lock()
         self._told: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         """Utterances that the listener knows of."""
+        self._ahead: set[int] = set()
+        """Those whose text it knows before their records are there."""
         self._beside: list[asyncio.Task[None]] = []
 
     @property
@@ -169,15 +171,19 @@ class Ears:
             session = await self._front.transcripts.open_live(self._request, address=self._address)
             transcript = self._transcript = LiveTranscript(
                 replace(session, turn=True), self._turns,
-                store=self._front.store, dispatch=self._front.dispatch, hub=self._front.hub, tell=self._partial,
+                store=self._front.store, dispatch=self._front.dispatch, hub=self._front.hub, tell=self._tell,
             )  # fmt: skip
             self._beside = [asyncio.create_task(transcript.touch()), asyncio.create_task(self._follow(transcript))]
             if self._request.model not in await self._front.transcripts.models():  # one may come: what is said waits
                 await self._fail(Unavailable(f"A worker that hears ({self._request.model})"))
         return self._transcript
 
-    async def _partial(self, said: Mapping[str, Any]) -> None:
-        await self._listener.hears_now(said["t"])
+    async def _tell(self, said: Mapping[str, Any]) -> None:
+        if said["e"] == "partial":
+            await self._listener.hears_now(said["t"])
+        else:
+            self._ahead.add(said["i"])
+            await self._heard(said)
 
     async def _follow(self, transcript: LiveTranscript) -> None:
         """Pass texts on, in order."""
@@ -193,10 +199,16 @@ class Ears:
         transcript.follow(record)
         if record.type not in ("segment", "skip"):
             return
-        index: int = record.headers["i"]
+        if record.headers["i"] in self._ahead:
+            self._ahead.remove(record.headers["i"])
+        else:
+            await self._heard(record.headers)
+
+    async def _heard(self, said: Mapping[str, Any]) -> None:
+        index: int = said["i"]
         await self._told[index].wait()  # a fast worker has its text before the unit's confirms are here
         del self._told[index]
         try:
-            await self._listener.heard(index, record.headers)
+            await self._listener.heard(index, said)
         except CastlineError as exc:  # of this turn; the next one may be better
             await self._fail(exc)

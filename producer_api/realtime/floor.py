@@ -232,7 +232,7 @@ class Floor:
             if not turn.text or turn.is_echo:
                 await self._was_nothing(turn)
                 return
-            await self._conversation.change(turn.item)
+            await self._keep(turn)
             self._spoken_at = time.monotonic()
         finally:
             self._unknown.discard(turn)
@@ -240,6 +240,21 @@ class Floor:
         detection = self._config().audio.input.turn_detection
         if detection is not None and detection.create_response:
             await self._replies().answer(turn)
+
+    async def _keep(self, turn: Turn) -> None:
+        """Its text, in the conversation; the model begins to answer meanwhile."""
+        detection = self._config().audio.input.turn_detection
+        answered = detection is not None and detection.create_response and self._replies().audible is None
+        if answered and turn.writing is None:
+            item = turn.item
+            items = [item if one["id"] == turn.id else one for one in self._conversation.items]
+            turn.writing = self._replies().write(items)
+            turn.writing.begin()
+        try:
+            await self._conversation.change(turn.item)
+        except CastlineError:
+            await turn.drop_writing()
+            raise
 
     async def _tell_text(self, turn: Turn) -> None:
         told: dict[str, Any] = {"item_id": turn.id, "content_index": 0}

@@ -43,10 +43,14 @@ class Writing:
         """Whether it was asked the same."""
         return self._config is config and self._messages == messages
 
+    def begin(self) -> asyncio.Task[None]:
+        """Have it asked for, unless it has been; ask() says whether it was."""
+        self._asking = self._asking or asyncio.create_task(self._ask())
+        return self._asking
+
     async def ask(self) -> None:
         """May be said again. Raises UnknownModel, Unavailable, TooBusy."""
-        self._asking = self._asking or asyncio.create_task(self._ask())
-        await asyncio.shield(self._asking)
+        await asyncio.shield(self.begin())
 
     async def give_up(self) -> None:
         """Nobody wants it. Raises Unavailable."""

@@ -22,7 +22,8 @@ from producer_api.dispatch import Dispatch
 from producer_api.follow.attention import Attention
 from producer_api.follow.hub import Hub
 from producer_api.live.microphone import Microphone
-from producer_api.live.session import LiveTranscript, Session
+from producer_api.live.moment import Session
+from producer_api.live.session import LiveTranscript
 from producer_api.live.turns import FRAME_BYTES, FRAME_MS, Turns, Utterance
 from producer_api.live.voice import Voice
 
