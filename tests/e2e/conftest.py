@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -18,18 +19,35 @@ from load_tests.system import system
 
 
 @pytest.fixture(scope="module", params=["embedded", "real"])
-def chat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
-    directory, second = tmp_path_factory.mktemp("chat"), tmp_path_factory.mktemp("eager")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"chat-{uuid4().hex[:8]}:")
+def kind_of_store(request: pytest.FixtureRequest) -> str:
+    """A module's tests run on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def directory(kind_of_store: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a module's system."""
+    return tmp_path_factory.mktemp(kind_of_store)
+
+
+@pytest.fixture(scope="module")
+def each_store(kind_of_store: str, directory: Path, request: pytest.FixtureRequest) -> Address:
+    """Of a module's system."""
+    if kind_of_store == "embedded":
+        return Address(f"sqlite://{directory}/castline.db", "")
+    servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
+    return Address(*servers, f"test-{uuid4().hex[:12]}:")
+
+
+@pytest.fixture(scope="module")
+def chat(each_store: Address, directory: Path) -> Iterator[Chat]:
+    second = directory / "eager"
+    second.mkdir()
     settings = {"CASTLINE_CANARY_S": "0", "CASTLINE_MAX_BODY_BYTES": str(1 << 20)}
-    worker = ScriptedWorker(address, ("small", "large", "org/broken"))
+    worker = ScriptedWorker(each_store, ("small", "large", "org/broken"))
     with (
-        system(address, directory, **settings, CASTLINE_FIRST_BYTE_S="60") as patient,
-        system(address, second, **settings, CASTLINE_FIRST_BYTE_S="0.05") as eager,
+        system(each_store, directory, **settings, CASTLINE_FIRST_BYTE_S="60") as patient,
+        system(each_store, second, **settings, CASTLINE_FIRST_BYTE_S="0.05") as eager,
         playing(worker),
     ):
         patient.front()
@@ -49,17 +67,11 @@ def http(chat: Chat) -> Iterator[httpx.Client]:
         yield http
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def talk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
+@pytest.fixture(scope="module")
+def talk(each_store: Address, directory: Path) -> Iterator[Talk]:
     """Scripted ears and a scripted model, a test tone for a voice, and a real hearing worker for `echo`."""
-    directory = tmp_path_factory.mktemp("talk")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"talk-{uuid4().hex[:8]}:")
-    model, ears = ScriptedWorker(address, ("small",)), ScriptedHearer(address)
-    with system(address, directory, CASTLINE_SEND_TIMEOUT_S="2") as running, playing(model), hearing(ears):
+    model, ears = ScriptedWorker(each_store, ("small",)), ScriptedHearer(each_store)
+    with system(each_store, directory, CASTLINE_SEND_TIMEOUT_S="2") as running, playing(model), hearing(ears):
         running.front()
         running.hearer(CASTLINE_STT_SLOTS="2", CASTLINE_STT_ECHO_XRT="50")
         running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="200")

@@ -26,15 +26,9 @@ from load_tests.system import System, system
 STORY = "The keeper lit the lamp. Nobody had come that way for years! Would anyone come now? He waited."
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("api")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"api-{uuid4().hex[:8]}:")
-    with system(address, directory) as running:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
+    with system(each_store, directory) as running:
         running.front()
         running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="100")
         running.wait_for_workers(1)

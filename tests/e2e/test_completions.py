@@ -6,8 +6,8 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -38,20 +38,12 @@ def upstream() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(
-    request: pytest.FixtureRequest, upstream: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("completions")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"completions-{uuid4().hex[:8]}:")
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path, upstream: str) -> Iterator[System]:
     one = {"url": f"{upstream}/v1", "parallel": 4, "first_token_s": 3, "cooldown_s": 0.01, "cooldown_max_s": 0.01}
     upstreams = {"one": one, "two": one, "away": {**one, "url": "http://127.0.0.1:1/v1"}}
     config = write_config(directory / "llm.yaml", upstreams, MODELS)
-    with system(address, directory, CASTLINE_LEASE_S="2", CASTLINE_IDLE_POLL_S="0.2") as running:
+    with system(each_store, directory, CASTLINE_LEASE_S="2", CASTLINE_IDLE_POLL_S="0.2") as running:
         running.proxy(config)
         yield running
 

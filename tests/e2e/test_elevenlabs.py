@@ -33,18 +33,10 @@ def server() -> Iterator[ElevenLabsServer]:
         yield served
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: ElevenLabsServer
-) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("elevenlabs")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"eleven-{uuid4().hex[:8]}:")
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path, server: ElevenLabsServer) -> Iterator[System]:
     settings = {"CASTLINE_ELEVENLABS_KEY": KEY, "CASTLINE_ELEVENLABS_URL": server.url}
-    with system(address, directory, **settings) as running:
+    with system(each_store, directory, **settings) as running:
         running.front()
         before = len(server.spoken)
         running.worker("elevenlabs")

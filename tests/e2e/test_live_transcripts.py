@@ -6,9 +6,9 @@ import contextlib
 import json
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 import av
 import httpx
@@ -29,15 +29,9 @@ CHUNK = 3_200
 """Bytes: 100 ms."""
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("live")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"live-{uuid4().hex[:8]}:")
-    with system(address, directory) as running:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
+    with system(each_store, directory) as running:
         running.front()
         running.hearer(CASTLINE_STT_SLOTS="2", CASTLINE_STT_ECHO_XRT="50")
         running.wait_for_workers(1)

@@ -6,6 +6,7 @@ import queue
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,15 +20,9 @@ from load_tests.system import System, system
 LIMIT = 3_000
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("open")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"open-{uuid4().hex[:8]}:")
-    with system(address, directory, CASTLINE_MAX_TEXT_CHARS=str(LIMIT)) as running:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
+    with system(each_store, directory, CASTLINE_MAX_TEXT_CHARS=str(LIMIT)) as running:
         running.front()
         running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="200")
         running.wait_for_workers(1)

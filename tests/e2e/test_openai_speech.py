@@ -9,6 +9,7 @@ import io
 import json
 import wave
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -30,15 +31,9 @@ from workers.tts.words import shown_words
 MAX_TEXT = 5_000
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("speech")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"speech-{uuid4().hex[:8]}:")
-    with system(address, directory, CASTLINE_MAX_TEXT_CHARS=str(MAX_TEXT)) as running:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
+    with system(each_store, directory, CASTLINE_MAX_TEXT_CHARS=str(MAX_TEXT)) as running:
         running.front()
         running.worker("tone")
         running.wait_for_workers(1)

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree as ET
@@ -27,15 +28,9 @@ TITLE = """Tom & Jerry's <b>"best"</b> ]]> 👩‍🚀"""
 STORY = "The keeper lit the lamp. Nobody had come that way for years! Would anyone come now? He waited."
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("sharing")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"sharing-{uuid4().hex[:8]}:")
-    with system(address, directory) as running:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
+    with system(each_store, directory) as running:
         running.front()
         running.worker("tone", CASTLINE_TTS_TONE_XRT="20")
         running.wait_for_workers(1)

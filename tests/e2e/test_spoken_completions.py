@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 from uuid import uuid4
 
 import anyio
@@ -19,15 +20,9 @@ from contracts.units import Unit
 from load_tests.system import System, system
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("narrated")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"narrated-{uuid4().hex[:8]}:")
-    with system(address, directory) as running:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
+    with system(each_store, directory) as running:
         running.front()
         running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="200")
         running.wait_for_workers(1)

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,16 +24,10 @@ from load_tests.system import System, system
 LONG = "public, max-age=60, stale-while-revalidate=300"
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
     """A front without a worker: logs grow when the test says so."""
-    directory = tmp_path_factory.mktemp("streams")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"streams-{uuid4().hex[:8]}:")
-    with system(address, directory) as running:
+    with system(each_store, directory) as running:
         running.front()
         yield running
 

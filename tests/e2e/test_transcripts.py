@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,15 +26,9 @@ RATE = 16_000
 LIMIT = 4 << 20
 
 
-@pytest.fixture(scope="module", params=["embedded", "real"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    directory = tmp_path_factory.mktemp("transcripts")
-    if request.param == "embedded":
-        address = Address(f"sqlite://{directory}/castline.db", "")
-    else:
-        servers = (request.getfixturevalue("redis_url"), request.getfixturevalue("amqp_url"))
-        address = Address(*servers, f"transcripts-{uuid4().hex[:8]}:")
-    with system(address, directory, CASTLINE_MAX_UPLOAD_BYTES=str(LIMIT), TMPDIR=str(directory)) as running:
+@pytest.fixture(scope="module")
+def running(each_store: Address, directory: Path) -> Iterator[System]:
+    with system(each_store, directory, CASTLINE_MAX_UPLOAD_BYTES=str(LIMIT), TMPDIR=str(directory)) as running:
         running.front()
         running.hearer(CASTLINE_STT_SLOTS="2", CASTLINE_STT_ECHO_XRT="200")
         running.wait_for_workers(1)
