@@ -125,8 +125,7 @@ class Casts:
 
     async def models(self) -> list[str]:
         """Speech models that a running worker has."""
-        fleets = await asyncio.gather(*(self._dispatch.workers(speech_lane(model)) for model in voices.MODELS))
-        return [model for model, fleet in zip(voices.MODELS, fleets, strict=True) if fleet]
+        return await self._dispatch.served({model: speech_lane(model) for model in voices.MODELS})
 
     async def status(self, job: str) -> LogStatus:
         """Where the log stands. Raises UnknownLog; a log of another kind is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -59,6 +59,11 @@ class Dispatch:
         if not known:
             self._workers.forget(lane)
         return known
+
+    async def served(self, lanes: Mapping[str, Lane]) -> list[str]:
+        """Names of the lanes that a running worker has. Raises Unavailable."""
+        fleets = await asyncio.gather(*(self.workers(lane) for lane in lanes.values()))
+        return [name for name, fleet in zip(lanes, fleets, strict=True) if fleet]
 
     async def full(self, lane: Lane, job_class: JobClass) -> TooBusy | None:
         """What to refuse a new cast with, if it would wait longer than is allowed. A fleet of none counts as 1 x."""

@@ -88,8 +88,7 @@ class Transcripts:
 
     async def models(self) -> list[str]:
         """Hearing models that a running worker has."""
-        fleets = await asyncio.gather(*(self._dispatch.workers(transcript_lane(model)) for model in HEARING_MODELS))
-        return [model for model, fleet in zip(HEARING_MODELS, fleets, strict=True) if fleet]
+        return await self._dispatch.served({model: transcript_lane(model) for model in HEARING_MODELS})
 
     async def open_live(self, request: LiveRequest, *, address: str, tenant: str = "") -> Session:
         """Open the transcript of what somebody is about to say. Raises Unavailable."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from contracts.errors import BadInput
 from contracts.records import Record
 from producer_api.follow.framing import typed_event
-from producer_api.follow.live import LiveResponse, left, started
+from producer_api.follow.live import LiveResponse, attend, started
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
 from producer_api.routes.transcripts import read_upload
@@ -151,23 +151,14 @@ async def _follow(front: Front, job: str, *, ephemeral: bool) -> AsyncGenerator[
 
 
 async def _heard(http: Request, front: Front, job: str, *, ephemeral: bool) -> list[Record]:
-    """All records. Raises BadInput if it failed or was cancelled, or ClientDisconnect."""
+    """All records. Raises BadInput if it failed or was cancelled, ClientLeft."""
 
     async def collect() -> list[Record]:
         async with contextlib.aclosing(_follow(front, job, ephemeral=ephemeral)) as records:
             return [record async for record in records]
 
     collecting = asyncio.create_task(collect())
-    leaving = asyncio.create_task(left(http.receive))
-    try:
-        await asyncio.wait((collecting, leaving), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        leaving.cancel()
-        if not collecting.done():
-            collecting.cancel()
-        await asyncio.gather(collecting, leaving, return_exceptions=True)
-    if collecting.cancelled():
-        raise _Failed("The client has left.")
+    await attend(http, collecting)
     records = collecting.result()
     match records[-1].type:
         case "error":

@@ -11,11 +11,12 @@ import openai
 import pytest
 from chatting import Chat
 from llm_script import ScriptedWorker, playing
+from shells import Shell
 from stt_script import ScriptedHearer, hearing
 from talking import Talk
 
 from contracts.adapters import Address
-from load_tests.system import system
+from load_tests.system import System, system
 
 
 @pytest.fixture(scope="module", params=["embedded", "real"])
@@ -77,3 +78,10 @@ def talk(each_store: Address, directory: Path) -> Iterator[Talk]:
         running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="200")
         running.wait_for_workers(4)
         yield Talk(running, model, ears)
+
+
+@pytest.fixture
+def shell(running: System, tmp_path: Path) -> Shell:
+    """Somebody who types commands."""
+    (tmp_path / "bin").mkdir()
+    return Shell(running.url(), tmp_path)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import av
 import httpx
@@ -33,12 +32,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         running.worker("tone", CASTLINE_TTS_SLOTS="2", CASTLINE_TTS_TONE_XRT="100")
         running.wait_for_workers(1)
         yield running
-
-
-@pytest.fixture
-def shell(running: System, tmp_path: Path) -> Shell:
-    (tmp_path / "bin").mkdir()
-    return Shell(running.url(), tmp_path)
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from silence import SilentBell
 
 from contracts.adapters import Address, Store, open_store
-from contracts.ports import LogStatus, NewLog, Output, Ring
+from contracts.ports import LogStatus, NewLog, Output
 from contracts.units import Lane, Unit
 from producer_api.follow import durable, glances
 from producer_api.follow.attention import Attention
@@ -21,23 +22,6 @@ from producer_api.follow.hub import Hub
 
 JOB = "a" * 16
 EPOCH = "e1"
-
-
-class SilentBell:
-    """Never rings."""
-
-    async def watch(self, job: str) -> None:
-        """Nothing to do."""
-
-    async def unwatch(self, job: str) -> None:
-        """Nothing to do."""
-
-    async def rings(self) -> AsyncIterator[Ring]:
-        await asyncio.Event().wait()
-        yield Ring("")
-
-    async def close(self) -> None:
-        """Nothing to do."""
 
 
 @pytest.fixture

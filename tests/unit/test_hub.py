@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from silence import SilentBell
 
 from contracts.adapters import Address, Store, open_store
 from contracts.errors import UnknownLog
@@ -17,23 +18,6 @@ from producer_api.follow.hub import Hub
 
 LANE = Lane("tts.tone")
 JOB = "a" * 16
-
-
-class SilentBell:
-    """Never rings."""
-
-    async def watch(self, job: str) -> None:
-        """Nothing to do."""
-
-    async def unwatch(self, job: str) -> None:
-        """Nothing to do."""
-
-    async def rings(self) -> AsyncIterator[Ring]:
-        await asyncio.Event().wait()
-        yield Ring("")
-
-    async def close(self) -> None:
-        """Nothing to do."""
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from silence import SilentBell
 from sounds import voice
 
 from contracts.adapters import Address, Store, open_publisher, open_store
@@ -94,23 +95,6 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-class Nobody:
-    """A bell and an audience."""
-
-    async def watch(self, job: str) -> None:
-        """Nothing to do."""
-
-    async def unwatch(self, job: str) -> None:
-        """Nothing to do."""
-
-    async def rings(self) -> AsyncIterator[Any]:
-        await asyncio.Event().wait()
-        yield None
-
-    async def close(self) -> None:
-        """Nothing to do."""
-
-
 async def opened(store: Store, tmp_path: Path) -> LiveTranscript:
     recipe = TranscriptRecipe(
         model="echo", language=None, task="transcribe", prompt="", hotwords="", temperature=0, words=False
@@ -118,7 +102,7 @@ async def opened(store: Store, tmp_path: Path) -> LiveTranscript:
     new_log = NewLog(JOB, EPOCH, LANE, "live", "", recipe.model_dump(), {"v": 1}, [], closed=False, ttl_ms=60_000)
     assert (await store.log_writer.open(new_log)).new
     publisher = await open_publisher(Address(f"sqlite://{tmp_path}/castline.db", ""))
-    hub = Hub(store.log_reader, Nobody(), Attention(store.scheduler))
+    hub = Hub(store.log_reader, SilentBell(), Attention(store.scheduler))
 
     async def tell(_: Mapping[str, Any]) -> None:
         """Nobody listens."""
