@@ -1,7 +1,7 @@
 """A little OpenAI-compatible server that does as it is told: `python -m load_tests.upstream --port 8100`.
 
-What it does with a request is said by words in the model's name and in the last message, `name` or `name=number`,
-anything between them:
+What it does with a request is said by words in the model's name, in its first message if that is the system's, and in
+the last message, `name` or `name=number`, anything between them:
 
     tokens=20    write so many tokens         rate=100     so many per second (0: as fast as it goes)
     refuse=503   answer with this status      after=2      with this Retry-After
@@ -11,9 +11,10 @@ anything between them:
     bare         leave out [DONE]             plain        one JSON object in place of a stream
     tools        call a tool                  echo         write the request it got, as one token
     times=2      only the first so many requests to this model go wrong
+    sentence=8   end a sentence after every so many tokens
 
-GET /stats: requests, open, done, aborted (by the other side), peers (connections), unloaded (models), models (requests
-to each); POST /stats begins again.
+GET /stats: requests, open, done, aborted (by the other side), aborted_at (time.monotonic() of the last one), peers
+(connections), unloaded (models), models (requests to each); POST /stats begins again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import asyncio
 import contextlib
 import json
 import re
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -37,7 +40,7 @@ from starlette.routing import Route
 
 from load_tests.services import free_port, wait_until
 
-NAMES = "tokens rate refuse after hang die garbage idle error cut bare plain tools echo times".split()
+NAMES = "tokens rate refuse after hang die garbage idle error cut bare plain tools echo times sentence".split()
 _WORD = re.compile(rf"\b({'|'.join(NAMES)})(?:=(\d+))?\b")
 DEFAULT_TOKENS = 10
 DONE = b"data: [DONE]\n\n"
@@ -47,9 +50,10 @@ class Died(Exception):
     """Breaks the connection."""
 
 
-def script(model: str, prompt: str) -> dict[str, int]:
-    """What is asked for; a name without a number is 1. The prompt counts more."""
-    return {name: int(number or 1) for text in (model, prompt) for name, number in _WORD.findall(text)}
+def script(*texts: object) -> dict[str, int]:
+    """What is asked for; a name without a number is 1. Later texts count more; what is no text is left out."""
+    told = " ".join(text for text in texts if isinstance(text, str))
+    return {name: int(number or 1) for name, number in _WORD.findall(told)}
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Stats:
     open: int = 0
     done: int = 0
     aborted: int = 0
+    aborted_at: float = 0.0
     models: Counter[str] = field(default_factory=Counter)
     unloaded: list[str] = field(default_factory=list)
     peers: set[str] = field(default_factory=set)
@@ -96,8 +101,9 @@ class Upstream:
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
-        model, message = str(body["model"]), body["messages"][-1]["content"]
-        told = script(model, message if isinstance(message, str) else "")
+        model, messages = str(body["model"]), body["messages"]
+        instructions = messages[0]["content"] if messages[0]["role"] == "system" else ""
+        told = script(model, instructions, messages[-1]["content"])
         stats = self.stats
         stats.requests += 1
         stats.models[model] += 1
@@ -121,6 +127,7 @@ class Upstream:
             stats.done += 1
         except (asyncio.CancelledError, GeneratorExit):
             stats.aborted += 1
+            stats.aborted_at = time.monotonic()
             raise
         finally:
             stats.open -= 1
@@ -173,7 +180,9 @@ def deltas(told: Mapping[str, int], body: Mapping[str, Any]) -> Iterator[Mapping
             yield {"tool_calls": [{"index": 0, "function": {"arguments": part}}]}
     else:
         for n in range(told.get("tokens", DEFAULT_TOKENS)):
-            yield {"content": f"{n} "}
+            place, size = n % told.get("sentence", sys.maxsize), told.get("sentence", 0)
+            before, behind = ("Then " if size and place == 0 else ""), (" stars." if place == size - 1 else "")
+            yield {"content": f"{before}{n}{behind} "}
 
 
 def event(body: Mapping[str, Any], delta: Mapping[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:

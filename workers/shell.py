@@ -20,7 +20,7 @@ import logging
 import resource
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from contracts.errors import BrokerUnavailable, EngineError, EngineStopped, StoreUnavailable, Unavailable
@@ -30,6 +30,7 @@ from contracts.records import to_json
 from contracts.units import Lane, Unit
 from workers import metrics
 from workers.engine import EngineInfo
+from workers.in_flight import Held, InFlight
 from workers.renderer import Renderer
 from workers.settings import WorkerSettings
 
@@ -45,18 +46,8 @@ RELEASE_S = 0.02
 """Releases are gathered for so long."""
 RETRY_S = (0.05, 2.0)
 """First and longest pause while the store does not answer."""
-OPENING_UNITS = 3
-"""While a cast's first units are made, its listener has next to nothing in hand."""
 XRT_WEIGHT = 0.1
 """Weight of the newest unit in the running mean of the real-time factor."""
-
-
-@dataclass(eq=False)
-class _InFlight:
-    """A unit one slot holds; `stop` ends its rendering. Two slots hold one unit if its lease has lapsed between."""
-
-    unit: Unit
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Shell:
@@ -70,7 +61,7 @@ class Shell:
         self._log, self._scheduler, self._source = log, scheduler, source
         self._renderer, self._info = renderer, info
         self._lease_ms = round(settings.lease_s * 1000)
-        self._in_flight: list[_InFlight] = []
+        self._in_flight = InFlight()
         self._draining = asyncio.Event()
         self._over = False
         self._decided: asyncio.Queue[tuple[Unit, int | None]] = asyncio.Queue()
@@ -172,9 +163,11 @@ class Shell:
 
     async def _work(self, claim: Claim, began: float, looked: Awaitable[Assignment] | None = None) -> bool:
         """Do a claimed unit; True: the ticket is spent, False: somebody else should have it."""
+        with self._in_flight.hold(claim.unit) as held:
+            return await self._work_on(held, claim, began, looked)
+
+    async def _work_on(self, held: Held, claim: Claim, began: float, looked: Awaitable[Assignment] | None) -> bool:
         unit = claim.unit
-        self._in_flight.append(held := _InFlight(unit))
-        metrics.IN_FLIGHT.inc()
         try:
             task = None if looked is None else await looked
             if task is None or task.verdict == "GONE":  # its ticket, and our look, may have overtaken the log itself
@@ -184,7 +177,7 @@ class Shell:
             if claim.dead:
                 output = await self._bury(claim, task)
             else:
-                alone = self._alone(held)
+                alone = await self._in_flight.begin(held)
                 output = await self._render(claim, task, held, alone=alone)
             committed = await self._commit(unit, output)
             if committed.verdict == "LAPSED":
@@ -204,12 +197,9 @@ class Shell:
             logger.warning("unit failed", extra={"unit": str(unit), "attempt": claim.attempt, "error": str(exc)})
             metrics.UNITS.labels("failed").inc()
             return not await self._give_back(unit, attempted=True)
-        finally:
-            metrics.IN_FLIGHT.dec()
-            self._in_flight.remove(held)
         return True
 
-    async def _render(self, claim: Claim, task: Assignment, held: _InFlight, *, alone: bool) -> Output:
+    async def _render(self, claim: Claim, task: Assignment, held: Held, *, alone: bool) -> Output:
         with metrics.RENDER_SECONDS.time():
             output = await self._patiently(
                 lambda: self._renderer.render(claim, task, alone=alone, stop=held.stop), Unavailable
@@ -222,11 +212,6 @@ class Shell:
         if output.duration_ms > 0 and output.gen_ms <= 1000 * seconds:
             self._xrt += XRT_WEIGHT * (at_once * output.duration_ms / 1000 / seconds - self._xrt)
             metrics.XRT.set(self._xrt)
-
-    def _alone(self, held: _InFlight) -> bool:
-        """Whether a unit gets the whole engine: it opens a cast, and the rest is behind it; or nothing is in work."""
-        job, others = held.unit.job, [other.unit for other in self._in_flight if other is not held]
-        return not others or (held.unit.index < OPENING_UNITS and all(unit.job == job for unit in others))
 
     async def _commit(self, unit: Unit, output: Output) -> Committed:
         began = time.perf_counter()
@@ -296,7 +281,7 @@ class Shell:
         """Renew leases; stop rendering a unit that is not ours any more."""
         while not self._over:
             await asyncio.sleep(self._settings.lease_s / 3)
-            for held in list(self._in_flight):
+            for held in self._in_flight:
                 if not await self._patiently(
                     lambda unit=held.unit: self._scheduler.extend(self._lane, unit, self._worker, self._lease_ms)  # type: ignore[misc]
                 ):

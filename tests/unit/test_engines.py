@@ -49,6 +49,7 @@ class Scripted:
     name = "scripted"
     model = "tone"
     remote = False
+    quickens = True
 
     def __init__(self, samples: NDArray[np.float32], voices: tuple[str, ...] = ("tone",)) -> None:
         self._samples = samples

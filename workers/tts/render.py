@@ -84,10 +84,10 @@ class SpeechRenderer:
     def render(self, request: UnitRequest, stop: threading.Event) -> Output:
         """One audio record without the headers `a` and `w`: the shell has them. Raises UnitFailed, EngineStopped.
 
-        A unit that is alone gets every core, and the units behind it wait: somebody waits for this one, and nobody
-        can hear the next one before it.
+        A unit that is alone gets every core, where the engine can make use of them, and the units behind it wait:
+        somebody waits for this one, and nobody can hear the next one before it.
         """
-        with contextlib.nullcontext() if self._engine.remote else self._whole:
+        with self._whole if self._engine.quickens else contextlib.nullcontext():
             if request.alone:
                 return self._render(request, stop)
         return self._render(request, stop)

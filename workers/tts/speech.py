@@ -64,7 +64,12 @@ class SpeechEngine(Protocol):
     model: str
     """Model of contracts.voices it serves."""
     remote: bool
-    """Somebody else's machine speaks, for money: nothing is spoken to try it, and no unit waits for another's cores."""
+    """Somebody else's machine speaks, for money: nothing is spoken to try it."""
+
+    @property
+    def quickens(self) -> bool:
+        """A quick unit takes every core, and is ready the sooner for it: others wait meanwhile."""
+        ...
 
     def load(self) -> None:
         """Load everything. Raises ModelMissing with a line that says what to do."""
@@ -81,9 +86,9 @@ class SpeechEngine(Protocol):
     def speak(
         self, text: str, *, voice: str, language: str, speed: float, quick: bool, stop: threading.Event
     ) -> Speech:
-        """Speak a part of a unit, untrimmed. quick: use every core for it. Raises UnitFailed, EngineStopped.
+        """Speak a part of a unit, untrimmed. Raises UnitFailed, EngineStopped.
 
-        The text may say how words sound, see contracts.text.markup; pauses are none of the engine's business.
+        quick: use every core for it, if the engine quickens. The text may say how words sound, see contracts.text.markup; pauses are none of the engine's business.
         No samples mean that the text holds nothing this engine can speak.
         """
         ...

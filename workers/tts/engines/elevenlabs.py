@@ -62,6 +62,7 @@ class ElevenLabs:
     name = "elevenlabs"
     model = "elevenlabs"
     remote = True
+    quickens = False
 
     def __init__(self, settings: ElevenLabsSettings) -> None:
         self._settings = settings

@@ -36,6 +36,7 @@ class Espeak:
     name = "espeak"
     model = "espeak"
     remote = False
+    quickens = False
 
     def load(self) -> None:
         """Load the library. Raises ModelMissing."""

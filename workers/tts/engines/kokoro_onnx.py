@@ -103,6 +103,11 @@ class KokoroOnnx:
         """(asked, active): ONNX Runtime falls back to the CPU without an error."""
         return self._device, "cuda" if self._on_gpu else "cpu"
 
+    @property
+    def quickens(self) -> bool:
+        """On several cores of a CPU."""
+        return self._quick is not None
+
     def voices(self) -> tuple[str, ...]:
         """Voices whose file is here and whole."""
         return self._voices.names if self._voices else ()

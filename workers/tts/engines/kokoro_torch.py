@@ -37,6 +37,7 @@ class KokoroTorch:
     name = "kokoro"
     model = "kokoro"
     remote = False
+    quickens = False
 
     def __init__(self, model_dir: Path, *, device: str = "auto") -> None:
         if device not in DEVICES:

@@ -37,6 +37,7 @@ class Tone:
     name = "tone"
     model = "tone"
     remote = False
+    quickens = False
 
     def __init__(self, xrt: float = math.inf, poison: str = "") -> None:
         self._xrt = xrt
