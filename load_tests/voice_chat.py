@@ -145,10 +145,10 @@ class Browser:
 
     async def ask(self, turn: int) -> Turn:
         """One turn: speak, be silent until the answer is here."""
-        self.seen.clear()
-        self._done.clear()
         began = time.perf_counter()
         end = await self.speak(began)
+        self.seen.clear()  # a pause within the question may have been answered, and that interrupted
+        self._done.clear()
         while not self._done.is_set():
             await self.be_silent()
             if time.perf_counter() - began > TURN_S:

@@ -88,7 +88,8 @@ class SpeechEngine(Protocol):
     ) -> Speech:
         """Speak a part of a unit, untrimmed. Raises UnitFailed, EngineStopped.
 
-        quick: use every core for it, if the engine quickens. The text may say how words sound, see contracts.text.markup; pauses are none of the engine's business.
+        quick: use every core for it, if the engine quickens. The text may say how words sound, see
+        contracts.text.markup; pauses are none of the engine's business.
         No samples mean that the text holds nothing this engine can speak.
         """
         ...
