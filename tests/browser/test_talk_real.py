@@ -24,9 +24,9 @@ from workers.stt.decode import decode
 
 pytestmark = pytest.mark.timeout(600)
 
-EARS, WRITER, VOICE = "whisper-tiny.en", "smollm2-135m", "espeak"
+EARS, WRITER, VOICE = "whisper-tiny.en", "smollm2-135m", "kokoro-onnx"
 PATIENCE_S = 150
-EVERY_S = 24
+EVERY_S = 17
 """Two sentences of a human are heard again and again, each so long after the other: the second comes into a reply."""
 LEVELS = f"""(() => {{
   const analyser = new AnalyserNode(window.castline.sound.context, {{ fftSize: 2048 }});
@@ -58,7 +58,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]
 def url(tmp_path: Path) -> Iterator[str]:
     """A front, with ears, a voice and a language model."""
     pytest.importorskip("faster_whisper", reason="NO EARS: pip install castline[stt]")
-    pull(EARS, WRITER)
+    pull(EARS, WRITER, VOICE)
     [gguf] = ModelStore(ModelSettings().model_dir).path(WRITER).glob("*.gguf")
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(smollm2(gguf, tmp_path / "llm.log"))
