@@ -22,6 +22,9 @@ from producer_api.commands.client import Server, ServerError
 
 DEFAULT_PORT = 8080
 HEARING_MODEL = "whisper-base"
+TURN_MODEL = "smart-turn"
+CHATS = {"CASTLINE_LLM_URL", "CASTLINE_LLM_CONFIG"}
+"""Where one of them is set, completions are written, and it can be talked to."""
 RESTART_S = (0.2, 10.0)
 """First and longest pause before a process that died is started again."""
 STEADY_S = 30.0
@@ -108,7 +111,7 @@ def run(plan: Plan) -> int:
         return 1
     # who names another engine or model has seen to it
     if hearing and not environment.keys() & {"CASTLINE_STT_ENGINE", "CASTLINE_STT_MODEL"}:
-        hearing = _pulled(HEARING_MODEL, environment)
+        hearing = _ears(environment)
         if plan.hearing and not hearing:
             return 1
         if not hearing:
@@ -140,7 +143,7 @@ def _children(workers: int, environment: dict[str, str], *, hearing: bool) -> li
     children += [_Child(f"worker {n + 1}", "workers.tts", environment) for n in range(workers)]
     if hearing:
         children.append(_Child("hearing worker", "workers.stt", environment))
-    if environment.keys() & {"CASTLINE_LLM_URL", "CASTLINE_LLM_CONFIG"}:
+    if environment.keys() & CHATS:
         children.append(_Child("completion worker", "workers.llm_proxy", environment))
     return children
 
@@ -151,6 +154,15 @@ def _can_hear(*, asked: bool | None) -> bool:
     if asked and not here:
         raise Misconfigured('--hearing needs faster-whisper: pip install "castline[stt]"')
     return here if asked is None else asked
+
+
+def _ears(environment: dict[str, str]) -> bool:
+    """Whether what it takes to hear is here now. Without Smart Turn it is silence alone that ends a turn."""
+    if not _pulled(HEARING_MODEL, environment):
+        return False
+    if environment.keys() & CHATS and not _pulled(TURN_MODEL, environment):
+        sys.stderr.write("castline: going on without knowing whether a speaker has finished\n")
+    return True
 
 
 def _pulled(model: str, environment: dict[str, str]) -> bool:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pulling import pull
 
 from load_tests.services import free_port, wait_until
+from workers.models.settings import ModelSettings
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -81,3 +83,19 @@ def test_hearing_that_was_asked_for_and_can_not_be_is_one_line(tmp_path: Path, s
     out, err = (process := start(tmp_path, free_port(), "--hearing", script=script)).communicate(timeout=START_S)
     [line] = [line for line in err.splitlines() if line.startswith("castline")]  # there is a bar, too
     assert (process.returncode, out, line[: len(words)]) == (1, "", words)
+
+
+@pytest.mark.parametrize("also", [{"CASTLINE_LLM_URL": "http://127.0.0.1:1/v1"}, {}], ids=["chats", "does not"])
+def test_smart_turn_is_pulled_where_it_can_be_talked_to(tmp_path: Path, also: dict[str, str]) -> None:
+    pytest.importorskip("faster_whisper", reason="NO EARS: pip install castline[stt]")
+    pull("whisper-base")
+    (models := tmp_path / "models").mkdir()
+    (models / "whisper-base").symlink_to(ModelSettings().model_dir.resolve() / "whisper-base")
+    process = start(tmp_path, port := free_port(), "--hearing", CASTLINE_MODEL_DIR=str(models), **also)
+    try:
+        wait_until(lambda: workers(port) == {"tone": 1, "whisper": 1}, START_S, "speech and hearing")
+        assert (models / "smart-turn").is_dir() == bool(also)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=START_S)
+    assert process.returncode == 0
