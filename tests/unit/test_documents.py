@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ from contracts.errors import NothingToSpeak, TextTooLong
 from producer_api.documents import declared_kind, read
 from producer_api.documents.document import ReaderMissing, UnknownKind, UnreadableDocument, language_tag
 from producer_api.documents.kinds import Kind, sniff
+from producer_api.documents.reader import Reader
 
 PROSE = "The keeper lit the lamp, and nobody came that evening, although ships passed in the dark beyond the cliff. "
 
@@ -278,3 +282,25 @@ def test_without_the_extra_one_line_says_what_to_install(
         read(b"\xfc\xe4 no UTF-8", kind)
     assert type(caught.value).__name__ == ReaderMissing.__name__
     assert str(caught.value).count("\n") == 0
+
+
+# --- the process it is done in -------------------------------------------------------------------------------
+
+
+async def test_the_reading_process_knows_none_of_our_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASTLINE_SECRET", "a secret for tests only")
+    environments: list[dict[str, str]] = []
+    start = asyncio.create_subprocess_exec
+
+    async def seen(*command: str, env: dict[str, str], **pipes: Any) -> asyncio.subprocess.Process:
+        environments.append(env)
+        return await start(*command, env=env, **pipes)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", seen)
+    (tmp_path / "note.txt").write_text("He waited.")
+    with (tmp_path / "note.txt").open("rb") as file:
+        found = await Reader(limit_s=30, max_chars=1_000).read(file, "text", None, "note.txt")
+    assert found.text == "He waited."
+    [environment] = environments
+    assert "PATH" in environment
+    assert not [name for name in environment if name.startswith("CASTLINE_")]
