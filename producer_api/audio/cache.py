@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import os
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
-logger = logging.getLogger(__name__)
+PART = ".part"
+"""Of the name of a file that is being written."""
+ABANDONED_S = 86_400.0
+"""Nobody writes for so long: its writer has died."""
+IN_USE_S = 60.0
+"""Whoever has asked for a file has opened it by then."""
 
 
 class AudioCache:
-    """Files under one directory, at most `limit_bytes` together; the least recently used go first."""
+    """Files under one directory, about `limit_bytes` together: the least recently used go first, none in use does."""
 
     def __init__(self, directory: Path, limit_bytes: int) -> None:
         self._directory = directory
@@ -26,10 +32,9 @@ class AudioCache:
         lock = self._making.setdefault(name, asyncio.Lock())
         async with lock:
             path = self._directory / name
-            if not await asyncio.to_thread(path.exists):
+            if not await asyncio.to_thread(_used, path):
                 await self._write(path, pieces)
-                await asyncio.to_thread(self._evict, path)
-            await asyncio.to_thread(path.touch)
+                await asyncio.to_thread(self._evict)
         self._making.pop(name, None)
         return path
 
@@ -41,20 +46,31 @@ class AudioCache:
                     await asyncio.to_thread(file.write, piece)
             await asyncio.to_thread(Path(file.name).rename, path)
         except BaseException:
-            Path(file.name).unlink()  # noqa: ASYNC240  one unlink, even when this task is being cancelled
+            Path(file.name).unlink(missing_ok=True)  # noqa: ASYNC240  even when this task is being cancelled
             raise
 
     def _part(self) -> IO[bytes]:
         self._directory.mkdir(parents=True, exist_ok=True)
-        return tempfile.NamedTemporaryFile(dir=self._directory, delete=False)
+        return tempfile.NamedTemporaryFile(dir=self._directory, suffix=PART, delete=False)
 
-    def _evict(self, keep: Path) -> None:
-        files = sorted((p for p in self._directory.iterdir() if p.is_file()), key=lambda p: p.stat().st_mtime)
-        total = sum(p.stat().st_size for p in files)
-        for path in files:
-            if total <= self._limit:
-                return
-            if path != keep:
-                total -= path.stat().st_size
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+    def _evict(self) -> None:
+        now = time.time()
+        found = []
+        for path in self._directory.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another front may share the directory
+                found.append((path.stat(), path))
+        left = sum(stat.st_size for stat, _ in found)
+        for stat, path in sorted(found, key=lambda each: each[0].st_mtime):
+            abandoned = path.suffix == PART and now - stat.st_mtime > ABANDONED_S
+            if abandoned or (left > self._limit and path.suffix != PART and now - stat.st_mtime > IN_USE_S):
+                left -= stat.st_size
+                path.unlink(missing_ok=True)
+
+
+def _used(path: Path) -> bool:
+    """Whether it is there; it counts as used now."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True

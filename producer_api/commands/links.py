@@ -14,7 +14,10 @@ KINDS = {"c": "casts", "casts": "casts", "transcripts": "transcripts", "completi
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """server: None if only an id or a path was given; kind: of its path, None if it is an id alone; job: quoted."""
+    """server: with the path it is behind, None if only an id or a path was given; kind: None for an id alone.
+
+    job: quoted.
+    """
 
     server: str | None
     kind: str | None
@@ -31,7 +34,8 @@ def parse(given: str) -> Link:
     if not parts:
         raise BadInput(f"{given!r} is no id and no link of ours")
     server = f"{url.scheme}://{url.netloc}" if url.scheme in ("http", "https") and url.netloc else None
-    for kind, job in itertools.pairwise(parts):
+    for n, (kind, job) in enumerate(itertools.pairwise(parts)):
         if kind in KINDS:
-            return Link(server, KINDS[kind], quote(job, safe=""))
+            prefix = "".join(f"/{part}" for part in parts[:n]).removesuffix("/v1")
+            return Link(server and server + prefix, KINDS[kind], quote(job, safe=""))
     return Link(server, None, quote(parts[-1], safe=""))

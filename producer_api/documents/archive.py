@@ -37,7 +37,10 @@ class Archive:
             raise UnreadableDocument("It is no ZIP archive, or a damaged one.") from exc
         if len(entries) > MAX_FILES:
             raise DocumentTooLarge(f"It holds {len(entries):,} files; the limit is {MAX_FILES:,}.")
-        self._entries = {posixpath.normpath(entry.filename): entry for entry in entries if not entry.is_dir()}
+        files = [entry for entry in entries if not entry.is_dir()]
+        self._entries = {posixpath.normpath(entry.filename): entry for entry in files}
+        if len(self._entries) < len(files):  # others may read the one that was not looked at
+            raise UnreadableDocument("Two of its files have one name.")
         self._read_bytes = 0
 
     def __contains__(self, name: str) -> bool:
@@ -86,6 +89,12 @@ def parse_xml(data: bytes) -> Element:
 
 
 def resolve(base: str, href: str) -> str:
-    """The name of the file that `href` means in the file `base`: no fragment, no escapes, never outside."""
-    path = unquote(urlsplit(href).path)
+    """The name of the file that `href` means in the file `base`: no fragment, no escapes, never outside.
+
+    Raises UnreadableDocument.
+    """
+    try:
+        path = unquote(urlsplit(href).path)
+    except ValueError as exc:
+        raise UnreadableDocument(f"It names a file in a way that is none: {href[-80:]!r}.") from exc
     return posixpath.normpath(posixpath.join(posixpath.dirname(base), path)).lstrip("/")

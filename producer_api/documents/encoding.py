@@ -16,7 +16,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _NO_CHARSETS = frozenset(
-    {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7", "mbcs", "oem"}
+    {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined", "utf_7", "mbcs", "oem"}
 )
 """Codecs of Python that no document is in, some of them slow."""
 _AS_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252"}
@@ -57,7 +57,7 @@ def _codec(declared: str | None) -> str | None:
         found = codecs.lookup((declared or "").strip().lower() or "none")
     except (LookupError, ValueError):
         return None
-    if found.name in _NO_CHARSETS or not found._is_text_encoding:  # noqa: SLF001  there is no other way to ask
+    if found.name.replace("-", "_") in _NO_CHARSETS or not found._is_text_encoding:  # noqa: SLF001  there is no other way to ask
         return None
     return _AS_BROWSERS.get(found.name, found.name)
 

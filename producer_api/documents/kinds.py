@@ -36,12 +36,16 @@ _SAYS_NOTHING = frozenset({"", "application/octet-stream", "application/zip", "a
 """The last is what curl says of any body."""
 KNOWN = "plain text, Markdown, HTML, EPUB and DOCX"
 SNIFFED_BYTES = 1_024
+_HEADER_CHARS = 500
+"""A longer Content-Type has no parameters that mean anything."""
 
 
 def media_type(content_type: str) -> tuple[str, str | None]:
     """A Content-Type header: (type, charset); ("", None) if there is none."""
     if not content_type:
         return "", None
+    if len(content_type) > _HEADER_CHARS:  # its parser takes the square of that
+        content_type = content_type.partition(";")[0][:_HEADER_CHARS]
     message = Message()
     message["Content-Type"] = content_type
     return message.get_content_type(), message.get_content_charset()

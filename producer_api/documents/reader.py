@@ -17,6 +17,8 @@ from producer_api.documents.kinds import Kind
 MEMORY_BYTES = 2 << 30
 """Of address space, for one document."""
 _PARALLEL = 2
+_NAME_CHARS = 200
+"""Of a name its end says most; a command line has not room for every URL."""
 _RETRY_AFTER_S = 5
 
 
@@ -54,7 +56,7 @@ class Reader:
 
     def _order(self, kind: Kind | None, charset: str | None, name: str) -> dict[str, Any]:
         return {
-            "kind": kind, "charset": charset, "name": name, "max_chars": self._max_chars,
+            "kind": kind, "charset": charset, "name": name[-_NAME_CHARS:], "max_chars": self._max_chars,
             "cpu_s": math.ceil(self._limit_s) + 1, "memory_bytes": MEMORY_BYTES,
         }  # fmt: skip
 

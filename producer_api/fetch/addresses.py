@@ -66,7 +66,7 @@ class Policy:
             raise FetchRefused("Only http and https addresses are fetched.")
         if url.userinfo:
             raise FetchRefused("Addresses with a user name or a password are not fetched.")
-        if not url.host:
+        if not url.raw_host:  # host would be decoded, and may be none
             raise FetchRefused("The address has no host.")
         if port_of(url) not in self.ports:
             raise FetchRefused(f"Only ports {', '.join(map(str, sorted(self.ports)))} are fetched from.")

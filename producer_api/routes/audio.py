@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Sequence
+from email.utils import formatdate
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, HTTPException, Request, Response
 from starlette.responses import FileResponse, PlainTextResponse
 
 from contracts.ports import LogStatus
@@ -12,7 +16,7 @@ from contracts.records import Record
 from producer_api.audio import captions
 from producer_api.audio.encoders import CONTENT_TYPES, stream_bytes
 from producer_api.audio.stream import encoded
-from producer_api.follow.live import LiveResponse, started
+from producer_api.follow.live import LiveResponse, begun
 from producer_api.follow.now import records_now
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
@@ -20,6 +24,7 @@ from producer_api.routes.casts import CastId
 
 router = APIRouter(prefix="/v1/casts", tags=["audio"], responses=RESPONSES)
 
+_RANGE = re.compile(r"bytes=(\d+-\d*|-\d+)(,(\d+-\d*|-\d+))*")
 FileFormat = Literal["opus", "mp3", "aac", "wav", "flac"]
 
 
@@ -35,17 +40,17 @@ FileFormat = Literal["opus", "mp3", "aac", "wav", "flac"]
     },
 )  # fmt: skip
 async def get_audio(
-    job: CastId, fmt: FileFormat, front: FrontDep, byte_range: Annotated[str | None, Header(alias="Range")] = None
-) -> Response:
+    http: Request, job: CastId, fmt: FileFormat, front: FrontDep,
+    byte_range: Annotated[str | None, Header(alias="Range")] = None,
+) -> Response:  # fmt: skip
     """One continuous encoder for the whole response: no gap and no click at a seam. While the cast is made the stream
     follows its live edge; when it is finished, Range works. A stream that ends without its closing chunk was cut.
     """
     status = await front.casts.status(job)
-    whole = byte_range is None or byte_range.replace(" ", "") == "bytes=0-"
-    if status.state == "done" and not whole:
-        return await _file(front, status, fmt)
+    if status.state == "done" and (starts := _starts(byte_range or "")) is not None:
+        return await _file(front, status, fmt, starts)
     total = (await front.sounds.of(job)).samples if status.state == "done" else None
-    pieces = await started(encoded(front.hub, job, fmt, total))
+    pieces = await begun(http, encoded(front.hub, job, fmt, total))
     return LiveResponse(
         pieces, media_type=CONTENT_TYPES[fmt], headers=_headers(status, fmt),
         send_timeout_s=front.settings.send_timeout_s,
@@ -66,7 +71,12 @@ async def head_audio(job: CastId, fmt: FileFormat, front: FrontDep) -> Response:
 
 
 def _headers(status: LogStatus, fmt: FileFormat) -> dict[str, str]:
+    validators = {
+        "ETag": f'"{status.epoch}-{fmt}"',
+        "Last-Modified": formatdate(status.created_ms / 1000, usegmt=True),
+    }
     return {
+        **(validators if status.state == "done" else {}),
         "Cache-Control": "no-cache",
         "X-Accel-Buffering": "no",
         "Accept-Ranges": "bytes" if status.state == "done" else "none",
@@ -74,11 +84,26 @@ def _headers(status: LogStatus, fmt: FileFormat) -> dict[str, str]:
     }
 
 
-async def _file(front: Front, status: LogStatus, fmt: FileFormat) -> Response:
+def _starts(byte_range: str) -> Sequence[int] | None:
+    """Where the parts of a Range header begin, but for those that are counted from the end.
+
+    None: it asks for everything, or it is none that we know: those are to be ignored.
+    """
+    given = byte_range.replace(" ", "")
+    parts = [] if not _RANGE.fullmatch(given) else [part.split("-") for part in given.removeprefix("bytes=").split(",")]
+    if not parts or parts == [["0", ""]] or any(first and last and int(first) > int(last) for first, last in parts):
+        return None
+    return [int(first) if first else 0 for first, _ in parts]
+
+
+async def _file(front: Front, status: LogStatus, fmt: FileFormat, starts: Sequence[int]) -> Response:
     name = f"{status.job}-{status.epoch}.{fmt}"
     total = (await front.sounds.of(status.job)).samples
     path = await front.audio_cache.file(name, encoded(front.hub, status.job, fmt, total))
-    return FileResponse(path, media_type=CONTENT_TYPES[fmt], headers={"Cache-Control": "no-cache"})
+    size = (await asyncio.to_thread(path.stat)).st_size
+    if min(starts) >= size:
+        raise HTTPException(416, f"It has {size:,} bytes.", {"Content-Range": f"bytes */{size}"})
+    return FileResponse(path, media_type=CONTENT_TYPES[fmt], headers=_headers(status, fmt))
 
 
 @router.get("/{job}/captions.vtt", summary="Captions", response_class=PlainTextResponse)
@@ -88,4 +113,5 @@ async def get_captions(job: CastId, front: FrontDep) -> Response:
     records = [Record(r.seq, r.type, r.headers) async for r in records_now(front.store.log_reader, job)]
     closed = status.state != "live"
     headers = {"Cache-Control": "public, max-age=3600" if closed else "no-cache"}
-    return Response("".join(captions.webvtt(records)), 200, headers, captions.CONTENT_TYPE)
+    body = await asyncio.to_thread(lambda: "".join(captions.webvtt(records)))  # of a book: seconds
+    return Response(body, 200, headers, captions.CONTENT_TYPE)

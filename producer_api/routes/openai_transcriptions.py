@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from contracts.errors import BadInput
 from contracts.records import Record
 from producer_api.follow.framing import typed_event
-from producer_api.follow.live import LiveResponse, attend, started
+from producer_api.follow.live import LiveResponse, attend, begun
 from producer_api.front import Front, FrontDep
 from producer_api.problems import RESPONSES
 from producer_api.routes.transcripts import read_upload
@@ -127,7 +127,7 @@ async def _answer(
     headers = {"X-Castline-Transcript": view.id}
     if stream:
         return LiveResponse(
-            await started(_events(front, view.id, ephemeral=ephemeral)), media_type="text/event-stream",
+            await begun(http, _events(front, view.id, ephemeral=ephemeral)), media_type="text/event-stream",
             headers={**headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
             send_timeout_s=front.settings.send_timeout_s, ping=b": ping\n\n",
         )  # fmt: skip

@@ -194,3 +194,17 @@ def test_a_damaged_chapter_is_refused() -> None:
     book[at : at + 20] = b"\xff" * 20
     with pytest.raises(UnreadableDocument, match="damaged"):
         read(bytes(book), "epub")
+
+
+def test_two_files_of_one_name_are_refused_as_readers_differ_on_them() -> None:
+    story = docx(paragraph("It rains."))
+    with zipfile.ZipFile(held := BytesIO(story), "a") as archive:
+        archive.writestr("word//document.xml", "<a/>")
+    with pytest.raises(UnreadableDocument, match="one name"):
+        read(held.getvalue(), "docx")
+
+
+def test_a_book_that_names_a_file_in_no_way_at_all_is_refused() -> None:
+    odd = '<item id="odd" href="http://[x" media-type="application/xhtml+xml"/>'
+    with pytest.raises(UnreadableDocument, match=r"in a way that is none: 'http://\[x'"):
+        read(epub({"one": chapter("<p>He waited.</p>")}, extra=odd), "epub")

@@ -13,7 +13,7 @@ from contracts import text
 from contracts.errors import NothingToSpeak, TextTooLong
 from producer_api.documents import declared_kind, read
 from producer_api.documents.document import ReaderMissing, UnknownKind, UnreadableDocument, language_tag
-from producer_api.documents.kinds import Kind, sniff
+from producer_api.documents.kinds import Kind, media_type, sniff
 from producer_api.documents.reader import Reader
 
 PROSE = "The keeper lit the lamp, and nobody came that evening, although ships passed in the dark beyond the cliff. "
@@ -46,10 +46,20 @@ def test_a_type_and_a_name_say_what_it_is(media_type: str, name: str, kind: Kind
 
 
 def test_other_types_are_refused() -> None:
-    for media_type in ("application/pdf", "image/png", "multipart/form-data"):
+    for kind in ("application/pdf", "image/png", "multipart/form-data"):
         with pytest.raises(UnknownKind, match="are not read") as caught:
-            declared_kind(media_type, "book.epub")
+            declared_kind(kind, "book.epub")
         assert caught.value.status == 415
+
+
+def test_a_header_that_is_made_to_be_slow_is_not_parsed() -> None:
+    assert media_type('text/html; charset="utf-8"') == ("text/html", "utf-8")
+    assert media_type('text/plain; a="' + ";" * 300_000) == ("text/plain", None)
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "raw-unicode-escape", "utf-7"])
+def test_charsets_that_no_document_is_in_are_not_believed(charset: str) -> None:
+    assert paragraphs(rb"Hello \ud800 world", "text", charset) == [r"Hello \ud800 world"]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_addresses_that_are_not_of_one_host_on_the_internet(address: str) -> Non
         ("https://user:pw@example.org/", "user name"),
         ("https://example.org:6379/", "ports 80, 443"),
         ("http:///x", "no host"),
+        ("http://xn--a/", "no host that is public"),
         ("https://exa mple.org/\x00", "no address"),
         ("http://[::1", "no address"),
         ("http://0177.0.0.1/", "no address"),
