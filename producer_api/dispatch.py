@@ -147,7 +147,10 @@ class Dispatch:
         if status is not None and status.state == "cancelled":
             units = [Unit(job, status.epoch, n) for n in range(status.watermark, status.total)]
             await self._scheduler.release(status.lane, [(unit, None) for unit in units])
-            await self._publisher.cancel(job)
+            try:
+                await self._publisher.cancel(job)
+            except BrokerUnavailable as exc:
+                logger.warning("workers are not told; they find out by their leases", extra={"error": str(exc)})
         return status
 
     async def _publish_behind(self, lane: Lane, tickets: Sequence[Ticket]) -> None:

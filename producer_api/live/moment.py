@@ -75,16 +75,16 @@ class Moment:
         return self._hearing
 
     async def give_up(self) -> None:
-        """What was not heard by now is stale. Raises Unavailable."""
+        """What was not heard by now is stale."""
         if self.busy:
-            await self._dispatch.cancel(self._job)
+            await self._cancel()
 
     async def close(self) -> None:
-        """Nobody waits for it any more. Raises Unavailable."""
+        """Nobody waits for it any more."""
         if self._hearing is not None and not self._hearing.done():
             self._hearing.cancel()
             await asyncio.wait([self._hearing])
-            await self._dispatch.cancel(self._job)
+            await self._cancel()
 
     async def _hear_instead(self, before: Hearing | None, order: str, length_ms: int) -> Mapping[str, Any] | None:
         if before is not None and not before.done():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,15 @@ class _Audio:
     """So much was to be heard for a text of the moment."""
 
 
+@dataclass
+class _Pending:
+    """One that is on its way into the log. order: empty until its audio is stored."""
+
+    utterance: Utterance
+    audio: _Audio
+    order: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ahead:
     """What may be a whole utterance, being heard."""
@@ -55,7 +64,7 @@ class _Ahead:
     utterance: Utterance
     frames: int
     order: str
-    parts: Sequence[int]
+    audio: _Audio
     heard: Hearing
 
 
@@ -79,8 +88,8 @@ class LiveTranscript:
         self._held = bytearray()
         self._ended = self._units = 0
         """Utterances, and how many of them are in the log."""
-        self._pending: list[tuple[str, int]] = []
-        """Orders, and ms of audio, of those that are on the way there."""
+        self._pending: list[_Pending] = []
+        """Those that are on the way there: where the store is away, the next try has them, too."""
         self._growing = asyncio.Lock()
         self._next_part = 0
         self._audio = _Audio()
@@ -122,8 +131,7 @@ class LiveTranscript:
         """Nothing more is said: the log ends with what was. Raises Unavailable."""
         try:
             await self._moment.close()
-            if self._adding is not None:  # whoever waited for it may have been cancelled
-                await self._adding
+            await _over(self._adding)  # whoever waited for it may have been cancelled; what failed is tried again
             await self.pause()
             await self._grow(close=True)
         except UnknownLog:
@@ -149,9 +157,9 @@ class LiveTranscript:
 
     async def _store(self, utterance: Utterance, audio: _Audio) -> None:
         if body := bytes(utterance.pcm[audio.size :]):
-            await self._blobs.put(self._blob, {self._next_part: body}, self.session.ttl_ms)
-            audio.parts.append(self._next_part)
-            self._next_part += 1
+            part, self._next_part = self._next_part, self._next_part + 1
+            await self._blobs.put(self._blob, {part: body}, self.session.ttl_ms)
+            audio.parts.append(part)
             audio.size += len(body)
 
     def _order(self, utterance: Utterance, audio: _Audio, *, interim: bool) -> str:
@@ -181,53 +189,55 @@ class LiveTranscript:
 
     async def _add_unit(self, utterance: Utterance, audio: _Audio, before: asyncio.Task[None] | None) -> None:
         await _over(before)
-        try:
-            await self._store(utterance, audio)
-        except Unavailable:
-            self._ended -= 1
-            raise
-        self._pending.append((self._order(utterance, audio, interim=False), utterance.end_ms - utterance.start_ms))
+        self._pending.append(_Pending(utterance, audio))
         await asyncio.gather(self._grow(), self._moment.give_up())
 
     async def _add_heard(self, ahead: _Ahead, index: int, before: asyncio.Task[None] | None) -> None:
         """With its text as it is known by now; or to be heard again, if it is not."""
         await _over(before, ahead.heard)
         heard = None if ahead.heard.cancelled() else ahead.heard.result()
-        length_ms = ahead.utterance.end_ms - ahead.utterance.start_ms
         if heard is None:
-            self._pending.append((ahead.order, length_ms))
+            self._pending.append(_Pending(ahead.utterance, ahead.audio, ahead.order))
             await self._grow()
             return
         said = {**heard, "i": index}
-        self._pending.append((HeardPiece(heard=said).model_dump_json(), length_ms))
+        self._pending.append(_Pending(ahead.utterance, ahead.audio, HeardPiece(heard=said).model_dump_json()))
         await asyncio.gather(self._tell({"e": "segment", **said}), self._grow())
-        await self._blobs.drop(self._blob, ahead.parts)
+        try:
+            await self._blobs.drop(self._blob, ahead.audio.parts)
+        except Unavailable as exc:
+            logger.info("audio is left to lapse", extra={"job": self.session.job, "error": str(exc)})
 
     async def _grow(self, *, close: bool = False) -> None:
         """By all that is pending, whole or not at all: nobody knows how many there are after half of it."""
         async with self._growing:
             session, first, pending = self.session, self._units, self._pending[:]
-            orders = [order for order, _ in pending]
+            for one in pending:
+                if not one.order:
+                    await self._store(one.utterance, one.audio)
+                    one.order = self._order(one.utterance, one.audio, interim=False)
+            orders = [one.order for one in pending]
             grown = await self._log.grow(session.job, session.epoch, first, orders, close=close)
             if grown.verdict != "OK":
                 raise UnknownLog(session.job)
+            if pending:  # due at once: nothing is before them
+                lengths = [one.utterance.end_ms - one.utterance.start_ms for one in pending]
+                work = Work(session.job, session.epoch, session.client, "live", lengths, first, 0)
+                await self._dispatch.add(session.lane, work)
             self._units += len(pending)
             del self._pending[: len(pending)]
-        if pending:  # due at once: nothing is before them
-            lengths = [length_ms for _, length_ms in pending]
-            work = Work(session.job, session.epoch, session.client, "live", lengths, first, 0)
-            await self._dispatch.add(session.lane, work)
 
     # --- before it is over -----------------------------------------------------------------------------------
 
     async def _hear_ahead(self, utterance: Utterance) -> None:
         """It may be over."""
         audio = self._audio
-        await self._store(utterance, audio)
-        order = self._order(utterance, audio, interim=False)
         audio.asked_ms = utterance.end_ms - utterance.start_ms
+        if not await self._stored(utterance, audio):
+            return
+        order = self._order(utterance, audio, interim=False)
         heard = self._moment.hear_ahead(order, audio.asked_ms)
-        self._ahead = _Ahead(utterance, utterance.frames, order, tuple(audio.parts), heard)
+        self._ahead = _Ahead(utterance, utterance.frames, order, audio, heard)
         self._tell_soon(utterance, heard)
 
     async def _ask_for_now(self, utterance: Utterance) -> None:
@@ -235,9 +245,18 @@ class LiveTranscript:
         audio, length_ms = self._audio, utterance.end_ms - utterance.start_ms
         if self._moment.busy or length_ms < audio.asked_ms + INTERIM_MS:
             return
-        await self._store(utterance, audio)
         audio.asked_ms = length_ms
-        self._tell_soon(utterance, self._moment.hear(self._order(utterance, audio, interim=True), length_ms))
+        if await self._stored(utterance, audio):
+            self._tell_soon(utterance, self._moment.hear(self._order(utterance, audio, interim=True), length_ms))
+
+    async def _stored(self, utterance: Utterance, audio: _Audio) -> bool:
+        """What was said so far; False: the store is away, and the utterance is kept until it is over."""
+        try:
+            await self._store(utterance, audio)
+        except Unavailable as exc:
+            logger.info("nothing is heard for now", extra={"job": self.session.job, "error": str(exc)})
+            return False
+        return True
 
     def _tell_soon(self, utterance: Utterance, heard: Hearing) -> None:
         if self.session.interim:

@@ -145,19 +145,33 @@ class Conversation:
     async def _write(self, change: Mapping[str, Any]) -> None:
         text = json.dumps({**change, "by": self.id})
         async with self._keeping:
-            grown = await self._log.grow(self._job, self._epoch, self._count, [text], close=False, exact=True)
-            if grown.verdict == "GAP" and not await self._was_written(text):
-                self.taken.set()
-                raise TakenOver("Another connection goes on with this session.")
-            if grown.verdict == "GONE":
+            while (verdict := await self._grow(text)) == "GAP":
+                if await self._catch_up(text):
+                    return
+            if verdict == "GONE":
                 raise UnknownLog(self.session)
             self._count += 1
             self._apply(change)
 
-    async def _was_written(self, text: str) -> bool:
-        """The answer to the first try was lost on the way, and a client library has tried again."""
+    async def _grow(self, text: str) -> str:
+        grown = await self._log.grow(self._job, self._epoch, self._count, [text], close=False, exact=True)
+        return grown.verdict
+
+    async def _catch_up(self, text: str) -> bool:
+        """What we have written and never heard of, as the answer was lost on the way; whether this is of it.
+
+        Raises TakenOver if somebody else has written.
+        """
         source = await self._log.source(self._job)
-        return source is not None and source.status.total == self._count + 1 and source.texts[self._count] == text
+        missed = [] if source is None else [source.texts[n] for n in range(self._count, source.status.total)]
+        changes = [json.loads(one) for one in missed]
+        if not changes or any(change["by"] != self.id for change in changes):
+            self.taken.set()
+            raise TakenOver("Another connection goes on with this session.")
+        self._count += len(changes)
+        for change in changes:
+            self._apply(change)
+        return text in missed
 
     def _read(self, source: LogSource) -> None:
         self._count = source.status.total

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 PAUSE_MS = 200
 """Of silence that ends an utterance. A turn may have several: each is heard while the next is waited for."""
 NEVER_MS = 3_600_000
+AGAIN_S = 1.0
 
 
 class NothingSaid(BadInput):
@@ -120,8 +121,14 @@ class Ears:
             transcript = await self._opened()
             whole = len(pcm) - len(pcm) % FRAME_BYTES
             self._held = pcm[whole:]
+            failed = None
             for at in range(0, whole, FRAME_BYTES):
-                await self._frame(transcript, pcm[at : at + FRAME_BYTES])
+                try:
+                    await self._frame(transcript, pcm[at : at + FRAME_BYTES])
+                except Unavailable as exc:  # the sound behind it is heard all the same
+                    failed = exc
+            if failed is not None:
+                raise failed
 
     async def commit(self) -> None:
         """What was said is over. Raises BadInput if nothing was."""
@@ -186,14 +193,20 @@ class Ears:
             await self._heard(said)
 
     async def _follow(self, transcript: LiveTranscript) -> None:
-        """Pass texts on, in order."""
-        try:
-            async with contextlib.aclosing(self._front.hub.follow(transcript.session.job, 1)) as runs:  # type: ignore[type-var]
-                async for records in runs:
-                    for record in records:
-                        await self._pass_on(transcript, record)
-        except CastlineError as exc:  # it has expired, or was cancelled
-            await self._fail(exc)
+        """Pass texts on, in order; while the store is away, try again."""
+        at, over = 1, False
+        while not over:
+            try:
+                async with contextlib.aclosing(self._front.hub.follow(transcript.session.job, at)) as runs:  # type: ignore[type-var]
+                    async for records in runs:
+                        for record in records:
+                            await self._pass_on(transcript, record)
+                            at = record.seq + 1
+                over = True
+            except CastlineError as exc:  # what is no Unavailable: it has expired, or was cancelled
+                over = not isinstance(exc, Unavailable)
+                await self._fail(exc)
+                await asyncio.sleep(AGAIN_S)
 
     async def _pass_on(self, transcript: LiveTranscript, record: Record) -> None:
         transcript.follow(record)

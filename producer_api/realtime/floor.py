@@ -29,6 +29,8 @@ LIKELY = 0.5
 """From this probability on, it was the end of a turn."""
 STALLED_S = 1.0
 """A client that sends no sound for so long, and for the silence of a turn's end, is silent."""
+AGAIN_S = 1.0
+"""After so long it is tried again to keep a turn that could not be kept."""
 HEARD_S = 30.0
 """What was said is text by then, or a response that waits for it fails."""
 GO_ON = "A noise has interrupted you after your last words. Go on exactly where you stopped, and repeat nothing."
@@ -46,6 +48,10 @@ class Answerer(Protocol):
     @property
     def silent_s(self) -> float:
         """Since when nothing of ours is heard."""
+        ...
+
+    async def put_off(self) -> bool:
+        """An answer that waits for the reply before it is not begun; whether there was one."""
         ...
 
     async def stop(self) -> Response | None:
@@ -89,6 +95,7 @@ class Floor:
             await self._tell("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=turn.id)
             detection = self._config().audio.input.turn_detection
             if detection is not None and detection.interrupt_response:
+                turn.owed = await self._replies().put_off()
                 turn.interrupted = await self._replies().stop() is not None
 
     async def utterance(self, index: int, begin_ms: int, end_ms: int) -> None:
@@ -133,7 +140,7 @@ class Floor:
         """See Listener."""
         if (turn := self._turn) is not None and turn.texts and at_ms - turn.quiet_ms >= 1000 * self._patience_s():
             async with self._one:
-                if turn is self._turn:
+                if turn is self._turn and time.monotonic() >= turn.again_at:
                     await self._commit(turn)
 
     async def idle(self) -> None:
@@ -143,7 +150,7 @@ class Floor:
             await self._ears().commit()
         if turn is not None and turn.texts and stalled_s >= STALLED_S + self._patience_s():
             async with self._one:
-                if turn is self._turn and not self._ears().speaking:
+                if turn is self._turn and not self._ears().speaking and time.monotonic() >= turn.again_at:
                     await self._commit(turn)
         if turn is None:
             await self._prompt()
@@ -167,6 +174,11 @@ class Floor:
                 await self._turn.drop_writing()
                 self._owners = {index: turn for index, turn in self._owners.items() if turn is not self._turn}
                 self._turn = None
+
+    async def close(self) -> None:
+        """The client has gone: what was begun, in case it would be wanted, is not. Raises Unavailable."""
+        if self._turn is not None:
+            await self._turn.drop_writing()
 
     async def settled(self) -> None:
         """Until all that was said is text. Raises Unavailable."""
@@ -212,14 +224,19 @@ class Floor:
     async def _commit(self, turn: Turn) -> None:
         turn.committed, self._turn = True, None
         self._unknown.add(turn)
+        try:
+            before = await self._conversation.add(turn.item)
+        except CastlineError:  # it is tried again, with the next silence
+            turn.committed, self._turn, turn.again_at = False, turn, time.monotonic() + AGAIN_S
+            self._unknown.discard(turn)
+            raise
         if self._config().audio.input.turn_detection is not None:
             await self._tell("input_audio_buffer.speech_stopped", audio_end_ms=turn.quiet_ms, item_id=turn.id)
-        await self._added(turn)
+        await self._tell_added(turn, before)
         if turn.heard:
             await self._complete(turn)
 
-    async def _added(self, turn: Turn) -> None:
-        before = await self._conversation.add(turn.item)
+    async def _tell_added(self, turn: Turn, before: str | None) -> None:
         await self._tell("input_audio_buffer.committed", previous_item_id=before, item_id=turn.id)
         await self._tell("conversation.item.added", previous_item_id=before, item=turn.item)
         await self._tell("conversation.item.done", previous_item_id=before, item=turn.item)
@@ -238,7 +255,12 @@ class Floor:
             self._unknown.discard(turn)
             turn.known.set()
         detection = self._config().audio.input.turn_detection
-        if detection is not None and detection.create_response:
+        if detection is None or not detection.create_response:
+            return
+        if self._turn is not None and detection.interrupt_response:  # he goes on: both will be answered together
+            self._turn.owed = True
+            await turn.drop_writing()
+        else:
             await self._replies().answer(turn)
 
     async def _keep(self, turn: Turn) -> None:
@@ -252,7 +274,7 @@ class Floor:
             turn.writing.begin()
         try:
             await self._conversation.change(turn.item)
-        except CastlineError:
+        except BaseException:
             await turn.drop_writing()
             raise
 
@@ -274,6 +296,8 @@ class Floor:
             await self._tell("conversation.item.deleted", item_id=turn.id)
         if turn.interrupted and turn.beside is not None:
             await self._replies().answer(turn, GO_ON if turn.beside.text_heard else "")
+        elif turn.owed:
+            await self._replies().answer(turn)
 
     async def _prompt(self) -> None:
         """Nobody has said anything for long: say something, where the session is set to it."""
@@ -287,5 +311,5 @@ class Floor:
                 turn = Turn(max(0, at_ms - timeout_ms), committed=True, quiet_ms=at_ms)
                 times = {"audio_start_ms": turn.begin_ms, "audio_end_ms": at_ms}
                 await self._tell("input_audio_buffer.timeout_triggered", **times, item_id=turn.id)
-                await self._added(turn)
+                await self._tell_added(turn, await self._conversation.add(turn.item))
                 await self._replies().answer(turn, SILENCE)

@@ -62,8 +62,10 @@ class Output:
     ) -> None:
         """The end of it all. text: what was said, as far as it was heard; whole: it was."""
         async with self._one:  # what has begun to be told when it was interrupted is told to its end
-            await self._finish_message(text, whole=whole)
-            await self._tell("response.done", response=self.shown(status, reason, error))
+            try:
+                await self._finish_message(text, whole=whole)
+            finally:
+                await self._tell("response.done", response=self.shown(status, reason, error))
 
     async def _finish_message(self, text: str, *, whole: bool) -> None:
         if (message := self.message) is not None:

@@ -49,6 +49,7 @@ class Replies:
         self._last: Response | None = None
         self._next: tuple[Turn, str] | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._closed = False
         self.active: Response | None = None
 
     # --- what the floor asks ---------------------------------------------------------------------------------
@@ -64,6 +65,14 @@ class Replies:
         if self.audible is not None or self._last is None or not self._last.began:
             return 0.0
         return max(0.0, time.monotonic() - self._last.over_at)
+
+    async def put_off(self) -> bool:
+        """An answer that waits for the reply before it is not begun; whether there was one."""
+        if self._next is None:
+            return False
+        (turn, _), self._next = self._next, None
+        await turn.drop_writing()
+        return True
 
     async def stop(self) -> Response | None:
         """Somebody interrupts: the reply ends, and what was not heard of it was not said. None: there was none."""
@@ -92,6 +101,9 @@ class Replies:
 
     async def answer(self, turn: Turn, hint: str = "") -> None:
         """To a turn that is over, behind what is being said. hint: for the model, behind everything."""
+        if self._closed:
+            await turn.drop_writing()
+            return
         if self.active is not None:
             if self._next is not None:
                 await self._next[0].drop_writing()
@@ -142,9 +154,8 @@ class Replies:
 
     async def close(self) -> None:
         """The client has gone; a reply nobody hears is not made to its end, and how far it came is kept."""
-        if self._next is not None:
-            await self._next[0].drop_writing()
-            self._next = None
+        self._closed = True
+        await self.put_off()
         if self.active is not None:
             await self.active.interrupt("client_cancelled")
         if self._running:
@@ -170,6 +181,8 @@ class Replies:
             await self._tell.error(exc)
         finally:
             self._last, self.active = response if response.began else self._last, None
+            if turn is not None:  # ended before it was known what to follow
+                await turn.drop_writing()
         if self._timing and turn is not None:
             await self._tell("castline.timing", response_id=response.id, item_id=turn.id, **_timing(turn, response))
         if self._next is not None:

@@ -51,7 +51,7 @@ class RealtimeSession:
 
     async def begin(self) -> None:
         """Tell what there is. Raises Unavailable."""
-        self._config = self._config.model_copy(update={"model": await self._model(self._config.model)})
+        self._config = self._config.model_copy(update={"model": await chat_model(self._front, self._config.model)})
         shown = self._config.shown(self._conversation.session, beta=self._tell.beta)
         await self._tell("session.created", session=shown)
         if self._tell.beta:
@@ -98,7 +98,10 @@ class RealtimeSession:
         try:
             await self._replies.close()
         finally:
-            await self._ears.close()
+            try:
+                await self._floor.close()
+            finally:
+                await self._ears.close()
 
     async def _failed(self, exc: CastlineError) -> None:
         if not isinstance(exc, TakenOver):  # which ends the session: watch() says so
@@ -112,7 +115,7 @@ class RealtimeSession:
             raise BadInput("session: an object.", field="session")
         config = self._config.updated(changes)
         if config.model != self._config.model:
-            config = config.model_copy(update={"model": await self._model(config.model)})
+            config = config.model_copy(update={"model": await chat_model(self._front, config.model)})
         self._ears.tune(config)
         self._config = config
         shown = self._config.shown(self._conversation.session, beta=self._tell.beta)
@@ -169,16 +172,17 @@ class RealtimeSession:
         if self._replies.active is not None:
             await self._replies.cancel(None)
 
-    async def _model(self, asked: str) -> str:
-        """The alias of a name: names of OpenAI's realtime models mean the first there is. Raises Unavailable."""
-        known = await self._front.completions.models()
-        if asked in known:
-            return asked
-        if not known:
-            raise Unavailable("A worker for language models", retry_after_s=NO_MODEL_RETRY_S)
-        if asked and "realtime" not in asked:
-            raise BadInput(f"There is no model {asked[:120]!r} here; GET /v1/models lists them.", field="model")
-        return self._front.settings.realtime_model or known[0]
+
+async def chat_model(front: Front, asked: str) -> str:
+    """The alias of a name: names of OpenAI's realtime models mean the first there is. Raises Unavailable."""
+    known = await front.completions.models()
+    if asked in known:
+        return asked
+    if not known:
+        raise Unavailable("A worker for language models", retry_after_s=NO_MODEL_RETRY_S)
+    if asked and "realtime" not in asked:
+        raise BadInput(f"There is no model {asked[:120]!r} here; GET /v1/models lists them.", field="model")
+    return front.settings.realtime_model or known[0]
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -115,6 +115,7 @@ class Response:
                     raise
             except CastlineError as exc:
                 error = exc
+                await asyncio.gather(self._stop_writing(), self._hush(), return_exceptions=True)
         if self._interrupted:
             return "cancelled", self._reason, None
         if error is not None:

@@ -38,6 +38,10 @@ class Turn:
     """What we were saying when it began."""
     interrupted: bool = False
     """That was ended by it."""
+    owed: bool = False
+    """An answer to what was said before it was put off, for it."""
+    again_at: float = 0.0
+    """time.monotonic() when it may be tried again to commit it."""
     ended_at: float = 0.0
     """time.monotonic() when the last word was over, where sound comes as fast as it is spoken."""
     heard_at: float = 0.0

@@ -57,7 +57,7 @@ class Writing:
         if self._asking is None:
             return
         try:
-            await self._asking
+            await asyncio.shield(self._asking)
         except CastlineError:
             return
         with contextlib.suppress(UnknownLog):

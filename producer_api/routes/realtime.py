@@ -16,7 +16,7 @@ from producer_api import metrics
 from producer_api.front import FrontDep
 from producer_api.realtime.conversation import Conversation, TakenOver
 from producer_api.realtime.events import Teller
-from producer_api.realtime.session import RealtimeSession
+from producer_api.realtime.session import RealtimeSession, chat_model
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ async def realtime(socket: WebSocket, front: FrontDep, model: str = "", session:
     tell = Teller(send, beta=beta)
     address = socket.client.host if socket.client else ""
     try:
+        if not session:
+            await chat_model(front, model)  # before a log is opened for it
         conversation = await Conversation.open(front, session)
         chat = RealtimeSession(front, tell, conversation, model=model, address=address, timing=timing == "1")
         await chat.begin()

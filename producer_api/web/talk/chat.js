@@ -115,6 +115,7 @@ export class Chat extends EventTarget {
       "conversation.item.deleted": ({ item_id: id }) => this.#items.remove(id),
       "conversation.item.input_audio_transcription.delta": this.#hears,
       "conversation.item.input_audio_transcription.completed": this.#heard,
+      "conversation.item.input_audio_transcription.failed": this.#unheard,
       "conversation.item.truncated": ({ item_id: id }) => this.#line.send("conversation.item.retrieve", { item_id: id }),
       "conversation.item.retrieved": ({ item }) => this.#items.settle(item.id, textOf(item), { cut: true }),
       "response.created": () => this.#change(() => (this.#response = { item: null, hushed: false })),
@@ -165,6 +166,11 @@ export class Chat extends EventTarget {
     if (transcript) this.#ask();
     else this.#tell("problem", "Nothing was heard. Hold the button while you speak.");
     this.#change();
+  }
+
+  #unheard({ item_id: id, error }) {
+    this.#asked.delete(id);
+    this.#change(() => this.#tell("problem", `That could not be heard: ${error.message}`));
   }
 
   #replies({ item }) {

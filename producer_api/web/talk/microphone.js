@@ -9,6 +9,7 @@ export class Microphone extends EventTarget {
   #source = null;
   #node = null;
   #paused = null;
+  #opening = null;
 
   /** Loudness of the last 40 ms, 0 to 1. */
   level = 0;
@@ -19,7 +20,11 @@ export class Microphone extends EventTarget {
   }
 
   /** Rejects with what microphoneProblem() puts into words. */
-  async start(context) {
+  start(context) {
+    return (this.#opening ??= this.#open(context).finally(() => (this.#opening = null)));
+  }
+
+  async #open(context) {
     if (this.open) return;
     if (!navigator.mediaDevices) throw new DOMException("not a secure context", "SecurityError");
     const stream = await navigator.mediaDevices.getUserMedia({ audio: WANTED });
