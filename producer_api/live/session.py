@@ -99,7 +99,6 @@ class LiveTranscript:
 
     async def hear(self, pcm: bytes) -> None:
         """What was said, as Microphone.pcm gives it. Raises Unavailable; UnknownLog: it was cancelled."""
-        self._check_added()
         self._held += pcm
         whole = len(self._held) - len(self._held) % FRAME_BYTES
         frames, self._held = self._held[:whole], self._held[whole:]
@@ -110,6 +109,7 @@ class LiveTranscript:
                 await self._hear_ahead(self._turns.speaking)
         if self.session.interim and (speaking := self._turns.speaking) is not None:
             await self._ask_for_now(speaking)
+        self._check_added()
 
     @property
     def units(self) -> int:
@@ -178,7 +178,7 @@ class LiveTranscript:
             self._adding = asyncio.create_task(self._add_heard(ahead, self._ended - 1, self._adding))
             return
         self._adding = asyncio.create_task(self._add_unit(utterance, audio, self._adding))
-        await asyncio.shield(self._adding)
+        await _over(self._adding)
         self._check_added()
 
     def _check_added(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from contracts.adapters import Address, Store, open_bell, open_publisher, open_store
-from contracts.errors import UnknownLog
+from contracts.errors import StoreUnavailable, UnknownLog
 from contracts.jobs import HeardPiece, PieceOrder, TranscriptRecipe
 from contracts.ports import Claim, NewLog, Output
 from contracts.topology import interim_job
@@ -198,3 +198,46 @@ async def test_a_cancelled_transcript_says_so_with_the_next_sound(talk: Talk) ->
 
     with pytest.raises(UnknownLog):
         await go_on()
+
+
+def away_once(monkeypatch: pytest.MonkeyPatch, verbs: object, name: str) -> None:
+    """The next call fails."""
+    verb = getattr(verbs, name)
+
+    async def call(*given: Any, **more: Any) -> Any:
+        monkeypatch.setattr(verbs, name, verb)
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(verbs, name, call)
+
+
+@pytest.mark.parametrize("lost", ["its audio", "its place in the log", "its place in the order of work"])
+async def test_an_utterance_is_not_lost_where_the_store_is_away(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    await talk.speak(15)
+    match lost:
+        case "its audio":
+            away_once(monkeypatch, talk.store.blobs, "put")
+        case "its place in the log":
+            away_once(monkeypatch, talk.store.log_writer, "grow")
+        case _:
+            away_once(monkeypatch, talk.store.scheduler, "submit")
+    with pytest.raises(StoreUnavailable):
+        await talk.speaker.pause()
+    await talk.speak(15)
+    await talk.speaker.pause()
+    orders = [PieceOrder.model_validate_json(order) for order in await talk.orders()]
+    assert [(order.start, order.end) for order in orders] == [(0, 300), (300, 600)]
+    assert [await talk.audio(order) for order in orders] == [LOUD * 15, LOUD * 15]
+    assert [(await talk.claim())[0].unit.index for _ in orders] == [0, 1]
+
+
+async def test_what_could_not_be_heard_ahead_as_the_store_was_away_is_heard_behind(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await talk.speak(15)
+    away_once(monkeypatch, talk.store.blobs, "put")
+    await talk.pause(PAUSE_MS)
+    [order] = [PieceOrder.model_validate_json(order) for order in await talk.orders()]
+    assert await talk.audio(order) == LOUD * 15 + bytes(FRAME_BYTES) * (AHEAD_MS // FRAME_MS)

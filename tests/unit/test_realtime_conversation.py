@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from contracts.adapters import Address, Store, open_store
-from contracts.errors import BadInput, UnknownLog
+from contracts.errors import BadInput, StoreUnavailable, UnknownLog
 from producer_api.front import Front
 from producer_api.realtime import conversation as talks
 from producer_api.realtime.conversation import Conversation, TakenOver
@@ -98,6 +98,28 @@ async def test_a_change_whose_answer_was_lost_is_not_taken_for_somebody_elses(fr
     await found.add(user("Once."))
     await found.add(user("Again."))
     assert texts(await Conversation.open(front, found.session)) == ["Once.", "Again."]
+
+
+async def test_what_was_written_without_an_answer_is_found_with_the_next_change(
+    front: Front, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = await Conversation.open(front)
+    grow = store.log_writer.grow
+
+    async def deaf(*given: Any, **more: Any) -> Any:
+        monkeypatch.setattr(store.log_writer, "grow", grow)
+        await grow(*given, **more)
+        raise StoreUnavailable("the answer was lost")
+
+    monkeypatch.setattr(store.log_writer, "grow", deaf)
+    first = user("One.")
+    with pytest.raises(StoreUnavailable):
+        await talk.add(first)
+    assert await talk.add(user("Two.")) == first["id"]
+    assert texts(talk) == ["One.", "Two."]
+    assert (await Conversation.open(front, talk.session)).items == talk.items
+    with pytest.raises(TakenOver):
+        await talk.add(user("Three."))
 
 
 async def test_what_there_is_to_keep_is_bounded(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
