@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from llm_script import Attempt, Gate, chunk, say
+from sounds import voice
 from stt_script import Hears
-from talking import VAD, Talk, Talker, records_of, talking, text
+from talking import RATE, VAD, Talk, Talker, pcm16, records_of, talking, text
 
 from load_tests.services import wait_until
 from producer_api.realtime.floor import GO_ON
@@ -195,3 +197,34 @@ def test_a_reply_that_is_not_to_be_interrupted_is_followed_by_the_next(talk: Tal
         first, second = talker.done(), talker.done()
     assert (first["status"], text(second)) == ("completed", "Now you.")
     assert text(first).endswith("And so on.")
+
+
+@pytest.mark.parametrize("then", ["And one more thing.", ""], ids=["more", "a noise"])
+def test_who_goes_on_before_he_was_heard_is_answered_when_he_has_finished(talk: Talk, then: str) -> None:
+    gate, before = Gate(), len(talk.model.asked)
+    talk.ears.will_hear(Hears("The first thing.", gate=gate), then)
+    with talking(talk.system.url()) as talker:
+        talker.configure(audio={"input": {"turn_detection": VAD, "transcription": {}}})
+        talker.say()
+        talker.next("input_audio_buffer.committed")
+        talker.append(pcm16(voice(1.0, RATE)))
+        talker.next("input_audio_buffer.speech_started")
+        gate.open()
+        heard = talker.next("conversation.item.input_audio_transcription.completed", but="response.created")
+        assert heard["transcript"] == "The first thing."
+        talker.append(pcm16(np.zeros(RATE, np.float32)))
+        assert talker.done()["status"] == "completed"
+        assert [event["type"] for event in talker.events].count("response.created") == 1
+    said = [request["messages"][-1]["content"] for request in talk.model.asked[before:]]
+    assert said[-1] == (then or "The first thing.")
+
+
+def test_an_answer_that_was_begun_early_ends_when_its_client_leaves(talk: Talk) -> None:
+    gate, says = held("The keeper lit the lamp.")
+    prompt = talk.script(Attempt(says))
+    talk.ears.will_hear(Hears(prompt, turn=0.1))
+    with talking(talk.system.url()) as talker:
+        talker.configure(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}})
+        talker.say()
+        assert gate.reached.wait(20)
+    wait_until(lambda: talk.model.jobs[prompt] in talk.model.stopped, 20, "the model to stop")
