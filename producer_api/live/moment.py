@@ -81,16 +81,10 @@ class Moment:
 
     async def close(self) -> None:
         """Nobody waits for it any more."""
-        if self._hearing is not None and not self._hearing.done():
-            self._hearing.cancel()
-            await asyncio.wait([self._hearing])
-            await self._cancel()
+        await self._stop(self._hearing)
 
     async def _hear_instead(self, before: Hearing | None, order: str, length_ms: int) -> Mapping[str, Any] | None:
-        if before is not None and not before.done():
-            before.cancel()
-            await asyncio.gather(before, return_exceptions=True)
-            await self._cancel()
+        await self._stop(before)
         return await self._hear(order, length_ms, "live", LONG_S)
 
     async def _hear(
@@ -114,6 +108,13 @@ class Moment:
             logger.info("no text of the moment", extra={"job": session.job, "error": str(exc)})
         await self._cancel()
         return None
+
+    async def _stop(self, hearing: Hearing | None) -> None:
+        """Unless it is done."""
+        if hearing is not None and not hearing.done():
+            hearing.cancel()
+            await asyncio.wait([hearing])
+            await self._cancel()
 
     async def _cancel(self) -> None:
         try:

@@ -22,7 +22,10 @@ NO_MODEL_RETRY_S = 5
 
 
 class RealtimeSession:
-    """Of one connection. timing: tell `castline.timing`, which is none of OpenAI's events."""
+    """Of one connection.
+
+    model: an alias, see chat_model; timing: tell `castline.timing`, which is none of OpenAI's events.
+    """
 
     def __init__(
         self, front: Front, tell: Teller, conversation: Conversation, *, model: str, address: str, timing: bool
@@ -50,8 +53,7 @@ class RealtimeSession:
         }
 
     async def begin(self) -> None:
-        """Tell what there is. Raises Unavailable."""
-        self._config = self._config.model_copy(update={"model": await chat_model(self._front, self._config.model)})
+        """Tell what there is."""
         shown = self._config.shown(self._conversation.session, beta=self._tell.beta)
         await self._tell("session.created", session=shown)
         if self._tell.beta:

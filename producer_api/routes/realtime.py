@@ -43,10 +43,10 @@ async def realtime(socket: WebSocket, front: FrontDep, model: str = "", session:
     tell = Teller(send, beta=beta)
     address = socket.client.host if socket.client else ""
     try:
-        if not session:
-            await chat_model(front, model)  # before a log is opened for it
-        conversation = await Conversation.open(front, session)
-        chat = RealtimeSession(front, tell, conversation, model=model, address=address, timing=timing == "1")
+        resumed = await Conversation.open(front, session) if session else None
+        alias = await chat_model(front, model)  # before a log is opened for a chat that can not be
+        conversation = resumed or await Conversation.open(front)
+        chat = RealtimeSession(front, tell, conversation, model=alias, address=address, timing=timing == "1")
         await chat.begin()
         with metrics.TALKS.track_inprogress():
             await _converse(socket, chat, send)
